@@ -6,8 +6,7 @@ import { packageRoot, run } from "./run.mjs";
 
 /** Rejects when a type error or a missing tool stops the build. */
 export async function build() {
-  await run("tsc", ["-p", "tsconfig.json"]);
-  await run("tsc", ["-p", "web/tsconfig.json"]);
+  await Promise.all([run("tsc", ["-p", "tsconfig.json"]), run("tsc", ["-p", "web/tsconfig.json"])]);
   dropOrphans(join(packageRoot, "dist"), packageRoot);
 }
 
