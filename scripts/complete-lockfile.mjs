@@ -5,7 +5,17 @@ import { join } from "node:path";
 import { packageRoot } from "./run.mjs";
 
 const systems = { android: "android", darwin: "darwin", freebsd: "freebsd", linux: "linux", openharmony: "openharmony", win32: "win32" };
-const processors = { arm64: "arm64", aarch64: "arm64", armv7: "arm", arm: "arm", ia32: "ia32", ppc64: "ppc64", riscv64: "riscv64", s390x: "s390x", x64: "x64" };
+const processors = {
+  arm64: "arm64",
+  aarch64: "arm64",
+  armv7: "arm",
+  arm: "arm",
+  ia32: "ia32",
+  ppc64: "ppc64",
+  riscv64: "riscv64",
+  s390x: "s390x",
+  x64: "x64",
+};
 
 const file = join(packageRoot, "package-lock.json");
 const lock = JSON.parse(readFileSync(file, "utf8"));
@@ -18,7 +28,8 @@ for (const [home, entry] of Object.entries(lock.packages)) {
     const os = words.map((word) => systems[word]).find(Boolean);
     const cpu = words.map((word) => processors[word]?.replace(/eabi.*/, "")).find(Boolean);
     // Only a package that names its platform can be left out of an install on every other one.
-    if (!os || !cpu || !/^\d+\.\d+\.\d+/.test(version)) throw new Error(`Cannot complete the lock: what platform is ${name}@${version} of ${home} for?`);
+    if (!os || !cpu || !/^\d+\.\d+\.\d+/.test(version))
+      throw new Error(`Cannot complete the lock: what platform is ${name}@${version} of ${home} for?`);
     const libc = os === "linux" ? words.find((word) => /^(gnu|musl)/.test(word))?.slice(0, 4) : undefined;
     lock.packages[place] = {
       version,
