@@ -57,6 +57,7 @@ export async function checkPackage(folder: string): Promise<CheckedPackage> {
     const path = playlists[number]!;
     const playlist = parseHlsPlaylist(await check.readText(path, number === 0 ? folder : hlsPath), path);
     if (playlist.kind === "multivariant" && number > 0) throw packageError(path, "it is named as a media playlist but names variants");
+    if (playlist.playlists.includes(path)) throw packageError(path, "it names itself as a variant");
     playlists.push(...playlist.playlists.filter((name) => !playlists.includes(name)));
     durations.push(playlist.durationSeconds);
     await check.references(playlist.references, path);
