@@ -3,6 +3,11 @@ import { Command } from "commander";
 import { OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { applianceCommand } from "./appliance-command.js";
+import { ingestCommand } from "./ingest-command.js";
+import { originCommand } from "./origin-command.js";
+
+/** In the order in which --help lists them. */
+const commands = [applianceCommand, ingestCommand, originCommand];
 
 /** Runs one command of `argv` (as in process.argv). Exits with 1 when the command failed, with 2 when it was mistyped. */
 export async function runCommandLine(argv: readonly string[]): Promise<void> {
@@ -11,8 +16,8 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
     .version(packageVersion)
     .showHelpAfterError("(add --help for what this command takes)")
     .configureHelp({ showGlobalOptions: true })
-    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
-    .addCommand(applianceCommand());
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+  for (const command of commands) program.addCommand(command().copyInheritedSettings(program));
   try {
     await program.parseAsync(argv);
   } catch (error) {
