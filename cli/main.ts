@@ -4,13 +4,14 @@ import { OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { applianceCommand } from "./appliance-command.js";
 import { controlPlaneCommand } from "./control-plane-command.js";
+import { demoCommand } from "./demo-command.js";
 import { gatewayCommand } from "./gateway-command.js";
 import { ingestCommand } from "./ingest-command.js";
 import { originCommand } from "./origin-command.js";
 import { steerCommand } from "./steer-command.js";
 
 /** In the order in which --help lists them. */
-const commands = [applianceCommand, controlPlaneCommand, gatewayCommand, ingestCommand, originCommand, steerCommand];
+const commands = [demoCommand, applianceCommand, controlPlaneCommand, gatewayCommand, ingestCommand, originCommand, steerCommand];
 
 /** Runs one command of `argv` (as in process.argv). Exits with 1 when the command failed, with 2 when it was mistyped. */
 export async function runCommandLine(argv: readonly string[]): Promise<void> {
