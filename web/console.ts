@@ -65,15 +65,13 @@ function sortKey({ role, siteId, clusterId, id }: FleetAppliance): string {
 function renderNotice(): void {
   const seconds = Math.max(0, Math.ceil((nextPollAtMs - Date.now()) / 1000));
   const shown = fleet ? ` Below is the fleet as it was at ${formatTimeOfDay(fetchedAtMs)}.` : "";
-  const words = failure
-    ? `${failure}${shown} ${seconds > 0 ? `Next try in ${seconds} s.` : "Trying now…"}`
-    : fleet?.stale
-      ? "The control plane is away: this is the fleet that the gateway remembers. Appliances go on serving without it."
-      : "";
+  const stale = "The control plane is away: this is the fleet that the gateway remembers. Appliances go on serving without it.";
+  const words = failure ? `${failure}${shown}` : fleet?.stale ? stale : "";
   notice.hidden = words === "";
-  setText(notice, words);
+  setText(pageElement("notice-words", HTMLElement), words);
+  // Outside of what a screen reader is told: it changes each second.
+  setText(pageElement("notice-countdown", HTMLElement), failure ? (seconds > 0 ? `Next try in ${seconds} s.` : "Trying now…") : "");
   setText(pageElement("freshness", HTMLElement), fleet ? `Updated ${formatTimeOfDay(fetchedAtMs)}` : "");
-  document.body.classList.toggle("stale", words !== "");
 }
 
 const totalNames = ["Live", "Requests", "Sends", "Fills", "Holds"] as const;

@@ -28,13 +28,13 @@ export interface RequestRouter {
   route(url: string): Route;
   onServed(record: RequestRecord): void;
   onFailed(record: RequestRecord): void;
+  /** Milliseconds without a byte after which a request is taken elsewhere; asked again and again while it is under way. */
+  patienceMs(phase: "firstByte" | "nextBytes"): number;
   /** Calls back once when route() may have changed its mind. The answer takes the call back. */
   onceRoutable(retry: () => void): () => void;
 }
 
-/** A response that stands still this long counts as failed: the buffer (30 s) must outlast it several times. */
-const stallTimeoutMs = 4_000;
-const stallCheckMs = 500;
+const stallCheckMs = 250;
 
 /**
  * hls.js sees one server that never fails: URLs stay those of the first manifest, the answer of whichever appliance is handed over as theirs,
@@ -102,6 +102,8 @@ export function failoverLoader(Inner: LoaderClass, router: RequestRouter): Loade
         return;
       }
       const inner = this.#inner;
+      // An inner loader refuses to begin with stats that have a beginning.
+      stats.loading.start = 0;
       if (route.kind === "foreign") {
         inner.load(context, config, callbacks);
         return;
@@ -163,12 +165,13 @@ export function failoverLoader(Inner: LoaderClass, router: RequestRouter): Loade
       let loaded = this.stats.loaded;
       let movedAtMs = performance.now();
       this.#stallTimer = setInterval(() => {
-        // Before the first byte the load policy's own timeout rules.
-        if (this.stats.loaded !== loaded || this.stats.loading.first === 0) {
+        const stoodStillMs = performance.now() - movedAtMs;
+        const phase = this.stats.loading.first === 0 ? "firstByte" : "nextBytes";
+        if (this.stats.loaded !== loaded) {
           loaded = this.stats.loaded;
           movedAtMs = performance.now();
-        } else if (performance.now() - movedAtMs >= stallTimeoutMs) {
-          fail(`stood still for ${stallTimeoutMs / 1000} s`);
+        } else if (stoodStillMs >= router.patienceMs(phase)) {
+          fail(`${phase === "firstByte" ? "no answer" : "stood still"} for ${(stoodStillMs / 1000).toFixed(1)} s`);
         }
       }, stallCheckMs);
     }

@@ -47,7 +47,13 @@ export class FleetRow {
     this.element = element(
       "tr",
       {},
-      element("th", { attributes: { scope: "row" } }, this.#swatch, this.#name, this.#place, this.#links),
+      element(
+        "th",
+        { attributes: { scope: "row" } },
+        element("span", { class: "label" }, this.#swatch, this.#name),
+        this.#place,
+        this.#links,
+      ),
       cell("State", "", this.#state, this.#restarts),
       cell("Requests", "number", this.#requests),
       cell("Sends", "number", this.#sent),

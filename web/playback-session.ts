@@ -5,7 +5,9 @@ import { failoverLoader, type LoaderClass, type RequestRecord, type Route } from
 import type { Playback } from "./gateway-answers.js";
 import { GatewayError, requestPlayback } from "./gateway-client.js";
 import { RankedAppliances } from "./ranked-appliances.js";
+import { bufferedSeconds } from "./buffered-seconds.js";
 import { rebaseUrl } from "./rebase-url.js";
+import { choosePatienceMs, longestPatienceMs } from "./request-patience.js";
 
 /** Waits between rounds in which every appliance is tried once more; the last one repeats. */
 const roundWaitsMs = [500, 1_000, 2_000, 4_000, 8_000, 15_000] as const;
@@ -13,9 +15,8 @@ const roundWaitsMs = [500, 1_000, 2_000, 4_000, 8_000, 15_000] as const;
 const maxRounds = 45;
 /** A failover makes the page ask for a fresh ranking, at most this often. */
 const rankingMinIntervalMs = 10_000;
-/** An appliance that needs longer to begin, on a request that its cache must fill from far away, is no use to a player. */
-const firstByteTimeoutMs = 5_000;
-const wholeAnswerTimeoutMs = 30_000;
+/** A segment that trickles in for longer than this is too slow to be watched. Silence is caught long before. */
+const wholeAnswerTimeoutMs = 60_000;
 const probeTimeoutMs = 4_000;
 const probeCheckMs = 1_000;
 /** What the player keeps in hand: several times what a failover takes at its worst. */
@@ -47,7 +48,8 @@ export class PlaybackSession {
   /** The manifest URL that hls.js knows; all others are moved from there. */
   #canonicalUrl: string | undefined;
   #roundTimer: ReturnType<typeof setTimeout> | undefined;
-  #rounds = 0;
+  /** Rounds since an appliance last served, in which all were tried in vain. */
+  #fruitlessRounds = 0;
   #askedAtMs = -Infinity;
   #mediaRecoveries = 0;
   /** hls.js has given up and must load the manifest anew. */
@@ -56,13 +58,14 @@ export class PlaybackSession {
   constructor(titleId: string, video: HTMLVideoElement, Hls: typeof HlsLibrary) {
     this.titleId = titleId;
     this.#video = video;
-    const timeouts = { maxTimeToFirstByteMs: firstByteTimeoutMs, maxLoadTimeMs: wholeAnswerTimeoutMs };
+    const timeouts = { maxTimeToFirstByteMs: longestPatienceMs, maxLoadTimeMs: wholeAnswerTimeoutMs };
     const defaults = Hls.DefaultConfig;
     this.hls = new Hls({
       loader: failoverLoader(defaults.loader as LoaderClass, {
         route: (url) => this.#route(url),
         onServed: (record) => this.#onServed(record),
         onFailed: (record) => this.#onFailed(record),
+        patienceMs: (phase) => choosePatienceMs(phase, bufferedSeconds(video), this.#fruitlessRounds),
         onceRoutable: (retry) => {
           this.#waitingRequests.add(retry);
           return () => this.#waitingRequests.delete(retry);
@@ -102,7 +105,7 @@ export class PlaybackSession {
   /** Goes on after `stopped`, or shortens a `waiting`. */
   retry(): void {
     if (this.#state.kind !== "waiting" && this.#state.kind !== "stopped") return;
-    this.#rounds = 0;
+    this.#fruitlessRounds = 0;
     clearTimeout(this.#roundTimer);
     this.#roundTimer = undefined;
     void this.#round();
@@ -128,7 +131,7 @@ export class PlaybackSession {
   #onServed(record: RequestRecord): void {
     this.#log(record);
     this.#appliances.markServed(record.applianceId, record.bytes, Date.now());
-    this.#rounds = 0;
+    this.#fruitlessRounds = 0;
     if (this.#roundTimer === undefined && this.#state.kind !== "stopped") this.#state = { kind: "going" };
   }
 
@@ -146,11 +149,12 @@ export class PlaybackSession {
 
   #scheduleRound(words: string): void {
     if (this.#roundTimer !== undefined || this.#ended.signal.aborted) return;
-    if (this.#rounds >= maxRounds) {
+    if (this.#fruitlessRounds >= maxRounds) {
       this.#state = { kind: "stopped", words };
       return;
     }
-    const waitMs = roundWaitsMs[Math.min(this.#rounds, roundWaitsMs.length - 1)]!;
+    const waitMs = roundWaitsMs[Math.min(this.#fruitlessRounds, roundWaitsMs.length - 1)]!;
+    this.#fruitlessRounds++;
     this.#state = { kind: "waiting", nextTryAtMs: Date.now() + waitMs, words };
     this.#roundTimer = setTimeout(() => {
       this.#roundTimer = undefined;
@@ -160,7 +164,6 @@ export class PlaybackSession {
 
   /** Asks for URLs, and lets what waits try all of them once. Without the gateway the URLs at hand are as good as they were. */
   async #round(): Promise<void> {
-    this.#rounds++;
     let words = "";
     try {
       this.#takeRanking(await this.#ask());

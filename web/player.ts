@@ -1,5 +1,6 @@
 // The player page: lists titles, plays the chosen one, and shows which appliance serves each request.
 import type HlsLibrary from "hls.js";
+import { bufferedSeconds } from "./buffered-seconds.js";
 import { element, pageElement, setText } from "./element.js";
 import type { RequestRecord } from "./failover-loader.js";
 import { formatBitRate, formatBytes, formatRunningTime, formatTimeOfDay, shortId } from "./format-quantity.js";
@@ -45,6 +46,7 @@ const video = pageElement("video", HTMLVideoElement);
 const stage = pageElement("stage", HTMLElement);
 const notice = pageElement("notice", HTMLElement);
 const noticeWords = pageElement("notice-words", HTMLElement);
+const noticeCountdown = pageElement("notice-countdown", HTMLElement);
 const noticeRetry = pageElement("notice-retry", HTMLButtonElement);
 const quality = pageElement("quality", HTMLSelectElement);
 const titlesList = pageElement("titles", HTMLUListElement);
@@ -172,10 +174,12 @@ function listQualities({ hls }: PlaybackSession): void {
   quality.value = "-1";
 }
 
-function showNotice(words: string, kind: "" | "passing" | "final"): void {
+/** `countdown` changes each second, and so stands outside of what a screen reader is told. */
+function showNotice(words: string, kind: "" | "passing" | "final", countdown = ""): void {
   notice.hidden = kind === "";
   notice.classList.toggle("final", kind === "final");
   setText(noticeWords, words);
+  setText(noticeCountdown, countdown);
   noticeRetry.hidden = session === undefined;
 }
 
@@ -193,24 +197,14 @@ function render(): void {
 function renderNotice({ state }: PlaybackSession): void {
   if (state.kind === "waiting") {
     const seconds = Math.ceil((state.nextTryAtMs - Date.now()) / 1000);
-    const left = bufferedSeconds();
-    const playing = !video.paused && left > 0.5 ? ` Playing on from the ${Math.floor(left)} s in the buffer.` : "";
-    showNotice(`${state.words}${playing} ${seconds > 0 ? `Next try in ${seconds} s.` : "Trying now…"}`, "passing");
+    const left = Math.floor(bufferedSeconds(video));
+    const playing = !video.paused && left > 0 ? `The buffer lasts for ${left} s. ` : "";
+    showNotice(state.words, "passing", `${playing}${seconds > 0 ? `Next try in ${seconds} s.` : "Trying now…"}`);
   } else if (state.kind === "stopped") {
     showNotice(state.words, "final");
   } else {
     showNotice("", "");
   }
-}
-
-function bufferedSeconds(): number {
-  for (let index = 0; index < video.buffered.length; index++) {
-    // A quarter of a second of slack: sound and picture do not begin at the same sample.
-    if (video.buffered.start(index) <= video.currentTime + 0.25 && video.buffered.end(index) > video.currentTime) {
-      return video.buffered.end(index) - video.currentTime;
-    }
-  }
-  return 0;
 }
 
 const readingValues = new Map(
@@ -227,7 +221,7 @@ function renderReadings({ hls, appliances }: PlaybackSession): void {
   const next = appliances.nextBase();
   const values = {
     "Served by": next ? `${next.siteId} · ${shortId(next.applianceId)}` : "–",
-    Buffer: `${bufferedSeconds().toFixed(1)} s`,
+    Buffer: `${bufferedSeconds(video).toFixed(1)} s`,
     Picture: level ? `${level.height ? `${level.height}p, ` : ""}${formatBitRate(level.bitrate)}` : "–",
     Throughput: Number.isFinite(hls.bandwidthEstimate) && hls.bandwidthEstimate > 0 ? formatBitRate(hls.bandwidthEstimate) : "–",
     "Frames dropped": `${frames.droppedVideoFrames} of ${frames.totalVideoFrames}`,

@@ -29,7 +29,6 @@ test("nextBase() is the highest ranked appliance that has not failed", () => {
   appliances.markFailed("b", "connection lost", 1001);
   assert.equal(appliances.nextBase()?.applianceId, "c");
   assert.equal(states(appliances), "a:failed b:failed c:serving");
-  assert.equal(appliances.failovers, 2);
 });
 
 test("nextBase() is undefined when all have failed, and when none is known", () => {
@@ -40,20 +39,32 @@ test("nextBase() is undefined when all have failed, and when none is known", () 
   assert.equal(new RankedAppliances().exhausted, true);
 });
 
-test("markFailed() counts one failover for two requests that die with one appliance, and none for a standby that fails", () => {
+test("failovers counts one when another appliance has served, however many requests died with the first", () => {
   const appliances = three();
+  appliances.markServed("a", 1, 900);
   appliances.markFailed("c", "probe", 999);
-  assert.equal(appliances.failovers, 0);
   appliances.markFailed("a", "connection lost", 1000);
   appliances.markFailed("a", "connection lost", 1400);
-  assert.equal(appliances.failovers, 1);
   assert.equal(appliances.list()[0]?.failedAtMs, 1000);
+  appliances.markServed("a", 1, 1450);
+  assert.equal(appliances.failovers, 0, "an answer of the failed one that was on its way");
+  appliances.markServed("b", 1, 1500);
+  appliances.markServed("b", 1, 1600);
+  assert.equal(appliances.failovers, 1);
+  appliances.markRecovered("a");
+  appliances.markServed("a", 1, 1700);
+  assert.equal(appliances.failovers, 1, "going back to a better one is no failover");
 });
 
-test("markFailed() of the last appliance is no failover: there is nowhere to go", () => {
-  const appliances = new RankedAppliances();
-  appliances.replace([ranked("a")]);
-  appliances.markFailed("a", "connection lost", 1000);
+test("failovers counts nothing while all are away, and nothing when the same one comes back", () => {
+  const appliances = three();
+  appliances.markServed("a", 1, 0);
+  for (let round = 1; round < 5; round++) {
+    for (const id of ["a", "b", "c"]) appliances.markFailed(id, "connection lost", round * 1000);
+    appliances.forgiveAll();
+  }
+  appliances.markServed("a", 1, 9000);
+  appliances.markServed("b", 1, 9000);
   assert.equal(appliances.failovers, 0);
 });
 

@@ -46,8 +46,10 @@ interface Row {
 export class RankedAppliances {
   #rows: Row[] = [];
   #failovers = 0;
+  /** The appliance that failed, until another one (or itself again) has served. */
+  #failedOverFrom: string | undefined;
 
-  /** How many times the requests moved to another appliance because one failed. */
+  /** How many times another appliance took over from one that failed. Counted when it has served. */
   get failovers(): number {
     return this.#failovers;
   }
@@ -84,18 +86,21 @@ export class RankedAppliances {
     if (!row) return;
     row.requests++;
     row.bytes += bytes;
-    if (row.failedAtMs === undefined && nowMs - row.lastFailureAtMs >= forgetFailureAfterMs) row.failures = 0;
+    // A last answer that was already on its way says nothing about the appliance's health now.
+    if (row.failedAtMs !== undefined) return;
+    if (this.#failedOverFrom !== undefined && this.#failedOverFrom !== applianceId) this.#failovers++;
+    this.#failedOverFrom = undefined;
+    if (nowMs - row.lastFailureAtMs >= forgetFailureAfterMs) row.failures = 0;
   }
 
   /** Two requests that were under way on the same appliance fail together: the second changes nothing. */
   markFailed(applianceId: string, reason: string, nowMs: number): void {
     const row = this.#find(applianceId);
     if (!row || row.failedAtMs !== undefined) return;
-    const wasNext = this.nextBase()?.applianceId === applianceId;
+    if (this.nextBase()?.applianceId === applianceId) this.#failedOverFrom ??= applianceId;
     row.failedAtMs = nowMs;
     row.reason = reason;
     this.#postponeProbe(row, nowMs);
-    if (wasNext && !this.exhausted) this.#failovers++;
   }
 
   /** Failed appliances whose wait is over. The caller probes each, and tells markRecovered() or markProbeFailed(). */

@@ -112,15 +112,16 @@ export interface PlayerSnapshot {
 
 // As text, because the tests are compiled without the types of a browser.
 const snapshotExpression = `(() => {
+  if (!window.millrace) return null;
   const { video, titleId, applianceId, failovers, stalls, notice, appliances, requests } = window.millrace;
   const { currentTime, paused, ended } = video;
   const decodedFrames = video.getVideoPlaybackQuality().totalVideoFrames;
   return { currentTime, paused, ended, decodedFrames, titleId, applianceId, failovers, stalls, notice, appliances, requests };
 })()`;
 
-/** @throws when the page is not the player page, or its module has not run yet. */
-export async function readPlayer(page: Page): Promise<PlayerSnapshot> {
-  return page.evaluate<PlayerSnapshot>(snapshotExpression);
+/** `null` when this is not the player page, or its module has not run yet. */
+async function readPlayer(page: Page): Promise<PlayerSnapshot | null> {
+  return page.evaluate<PlayerSnapshot | null>(snapshotExpression);
 }
 
 /**
@@ -136,13 +137,15 @@ export async function waitForPlayer(
 ): Promise<PlayerSnapshot> {
   const deadlineMs = options.deadlineMs ?? defaultDeadlineMs;
   const startedAtMs = performance.now();
-  await page.waitForFunction("window.millrace !== undefined", undefined, { timeout: deadlineMs });
+  // Not page.waitForFunction(): it evaluates text inside the page, which the pages' content security policy refuses.
   for (;;) {
     const player = await readPlayer(page);
-    options.onSnapshot?.(player);
-    if (isDone(player)) return player;
+    if (player) {
+      options.onSnapshot?.(player);
+      if (isDone(player)) return player;
+    }
     if (performance.now() - startedAtMs > deadlineMs) {
-      const last = JSON.stringify({ ...player, requests: player.requests.slice(0, 5) }, undefined, 1);
+      const last = JSON.stringify({ ...player, requests: player?.requests.slice(0, 5) }, undefined, 1);
       assert.fail(`The player did not get there in ${deadlineMs / 1000} s; condition: ${isDone.toString()}; last seen: ${last}`);
     }
     await page.waitForTimeout(pollEveryMs);
