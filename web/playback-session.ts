@@ -19,7 +19,10 @@ const rankingMinIntervalMs = 10_000;
 const wholeAnswerTimeoutMs = 60_000;
 const probeTimeoutMs = 4_000;
 const probeCheckMs = 1_000;
-/** What the player keeps in hand: several times what a failover takes at its worst. */
+/**
+ * What the player keeps in hand, and no more than that: several times what a failover takes at its worst, and little enough that a viewer who
+ * leaves has wasted little. (hls.js alone would go on to 60 MB, ten minutes of it at most: a short film whole.)
+ */
 const bufferSeconds = 30;
 const requestLogLength = 50;
 /** hls.js can rebuild a decoder that failed; three times in one title is bad luck, more is a bad film. */
@@ -74,6 +77,7 @@ export class PlaybackSession {
       // Fragmented MP4 needs next to no work, and a worker made from a blob would need a hole in the content security policy.
       enableWorker: false,
       maxBufferLength: bufferSeconds,
+      maxMaxBufferLength: bufferSeconds,
       manifestLoadPolicy: { default: { ...defaults.manifestLoadPolicy.default, ...timeouts } },
       playlistLoadPolicy: { default: { ...defaults.playlistLoadPolicy.default, ...timeouts } },
       fragLoadPolicy: { default: { ...defaults.fragLoadPolicy.default, ...timeouts } },
@@ -186,9 +190,8 @@ export class PlaybackSession {
     }
     if (this.#canonicalUrl === undefined || this.#broken) {
       this.#canonicalUrl ??= first.hls;
+      if (this.#broken) this.hls.config.startPosition = this.#video.currentTime;
       this.#broken = false;
-      // Zero on the first round; where the film broke off on a later one.
-      this.hls.config.startPosition = this.#video.currentTime;
       this.hls.loadSource(this.#canonicalUrl);
     }
     const waiting = [...this.#waitingRequests];

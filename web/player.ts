@@ -147,6 +147,7 @@ function choose(titleId: string): void {
   session = undefined;
   stalls = 0;
   stage.hidden = titleId === "";
+  document.title = "Millrace player";
   if (titleId !== "") {
     if (typeof Hls === "undefined" || !Hls.isSupported()) {
       showNotice("This browser cannot play: it has no Media Source Extensions.", "final");
