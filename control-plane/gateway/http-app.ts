@@ -223,12 +223,13 @@ function writeAnswer(response: HttpResponse, answer: RouteAnswer, { isHead, clos
   response.cork(() => {
     response.writeStatus(`${answer.status} ${reasonPhrases[answer.status] ?? "Unknown"}`);
     for (const [name, value] of Object.entries(answer.headers)) response.writeHeader(name, value);
-    if (isHead) {
-      // endWithoutBody(n) would leave the response open: the length goes into a header of our own.
-      response.writeHeader("Content-Length", String(Buffer.byteLength(answer.body)));
-      response.endWithoutBody(undefined, closeAfter);
-    } else if (answer.status === 204 || answer.status === 304) {
-      response.endWithoutBody(undefined, closeAfter);
+    const hasNoBody = isHead || answer.status === 204 || answer.status === 304;
+    if (hasNoBody) {
+      // endWithoutBody(n) leaves a HEAD open, and undefined counts as a number: the length is a header of our own, and so is
+      // the wish to close.
+      if (isHead) response.writeHeader("Content-Length", String(Buffer.byteLength(answer.body)));
+      if (closeAfter) response.writeHeader("Connection", "close");
+      response.endWithoutBody();
     } else {
       response.end(answer.body, closeAfter);
     }

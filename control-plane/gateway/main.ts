@@ -11,8 +11,8 @@ import { openGatewayMetrics } from "./metrics.js";
 import { readPageRoutes } from "./page-routes.js";
 import type { GatewaySettings } from "./settings.js";
 
-/** Resolves when the gateway serves, whether or not the control plane is there. @throws OperatingError when it can't start. */
-export async function startGateway(settings: GatewaySettings): Promise<void> {
+/** Runs the gateway, whether or not the control plane is there, until it is told to stop. @throws OperatingError when it can't start. */
+export async function runGateway(settings: GatewaySettings): Promise<void> {
   const log = openLog("gateway", settings.log.level);
   const client = new ControlPlaneClient(settings.controlPlane.url);
   let draining = false;
