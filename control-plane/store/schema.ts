@@ -31,8 +31,8 @@ export interface CatalogRevisionTable {
 /** What must be known of an appliance after a restart of the control plane. */
 export interface ApplianceTable {
   appliance_id: string;
-  /** A fleet.v1 ApplianceIdentity, encoded. */
-  identity: Uint8Array;
+  /** A fleet.v1 ApplianceIdentity in its JSON form: libsql gives blobs back as other types than the drivers for MySQL do. */
+  identity: string;
   registered_at_unix_ms: number;
   lease_id: string;
   lease_issued_at_unix_ms: number;
