@@ -157,22 +157,26 @@ export async function openHttpApp(options: HttpAppOptions): Promise<HttpApp> {
     });
   });
 
+  const drain = async () => {
+    draining = true;
+    us_listen_socket_close(listenSocket);
+    if (pending.size > 0) {
+      await new Promise<void>((resolve) => {
+        const cut = setTimeout(resolve, drainMaxMs);
+        whenIdle = () => {
+          clearTimeout(cut);
+          resolve();
+        };
+      });
+    }
+    app.close();
+  };
+  // Once only: a listen socket that is closed twice takes the process with it.
+  let drained: Promise<void> | undefined;
+
   return {
     port: us_socket_local_port(listenSocket as unknown as Parameters<typeof us_socket_local_port>[0]),
-    drain: async () => {
-      draining = true;
-      us_listen_socket_close(listenSocket);
-      if (pending.size > 0) {
-        await new Promise<void>((resolve) => {
-          const cut = setTimeout(resolve, drainMaxMs);
-          whenIdle = () => {
-            clearTimeout(cut);
-            resolve();
-          };
-        });
-      }
-      app.close();
-    },
+    drain: () => (drained ??= drain()),
   };
 }
 
