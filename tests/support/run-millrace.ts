@@ -39,6 +39,8 @@ export interface RunningMillrace {
   ready: Readonly<Record<string, string | number>>;
   /** Asks it to stop with SIGTERM; resolves when it is gone. */
   stop(): Promise<MillraceAnswer>;
+  /** Ends it with SIGKILL, as a crash would; resolves when it is gone. */
+  kill(): Promise<void>;
 }
 
 /** Starts `millrace ...args` and resolves when it is ready. */
@@ -68,6 +70,10 @@ export async function startMillrace(args: readonly string[]): Promise<RunningMil
       child.kill("SIGTERM");
       const [code] = await closed;
       return { code, stdout, stderr };
+    },
+    kill: async () => {
+      child.kill("SIGKILL");
+      await closed;
     },
   };
 }
