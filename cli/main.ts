@@ -21,7 +21,11 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
     .showHelpAfterError("(add --help for what this command takes)")
     .configureHelp({ showGlobalOptions: true })
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
-  for (const command of commands) program.addCommand(command().copyInheritedSettings(program));
+  for (const command of commands) {
+    const added = command().copyInheritedSettings(program);
+    for (const inner of added.commands) inner.copyInheritedSettings(added);
+    program.addCommand(added);
+  }
   try {
     await program.parseAsync(argv);
   } catch (error) {
