@@ -56,7 +56,7 @@ Examples:
         title = await ingest({ ...rest, path, chunkBytes, signal: stop.signal, onProgress: progress.show });
       } catch (error) {
         progress.close();
-        if (stoppedBy === undefined) throw error;
+        if (error !== stop.signal.reason) throw error;
         process.stderr.write(`Stopped: nothing was changed in ${options.origin}\n`);
         process.exit(stoppedBy === "SIGINT" ? 130 : 143);
       }

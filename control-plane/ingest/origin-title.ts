@@ -83,7 +83,7 @@ export class OriginTitle {
 
   /** Copies one file and its digests into the new version, in one reading; both are on disk when this resolves. */
   async storeFile({ source, path, chunkBytes, onBytes, signal }: StoreFileOptions): Promise<void> {
-    const { size, mtime, mtimeMs } = await stat(source);
+    const { size, mtime } = await stat(source);
     if (Math.ceil(size / chunkBytes) > maxChunksPerObject)
       throw new OperatingError(
         "chunk-too-small",
@@ -118,7 +118,7 @@ export class OriginTitle {
       sizeBytes,
       chunkBytes,
       chunkDigests: digester.finish(),
-      lastModifiedUnixMs: Math.floor(mtimeMs),
+      lastModifiedUnixMs: mtime.getTime(),
     });
     const digestsFile = join(this.version, "digests", path);
     await mkdir(dirname(digestsFile), { recursive: true });
