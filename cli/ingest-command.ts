@@ -94,6 +94,8 @@ function openProgress() {
           clearOnComplete: false,
           hideCursor: true,
           format: `${label} {bar} {percentage} %  {value} of {total}  {eta_formatted} left`,
+          // Until it has seen two different values it guesses infinity.
+          formatTime: (seconds) => (Number.isFinite(Number(seconds)) ? `${seconds} s` : "? s"),
           formatValue: (value, _, type) => (type === "value" || type === "total" ? amount(value) : String(value)),
         });
         bar.start(total, done);

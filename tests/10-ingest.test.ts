@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { cp, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, truncate, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -88,6 +88,8 @@ test("ingest stores a packaged folder with digests of every chunk, and says what
   assert.match(table.stdout, /again\/video-540p\.mp4.*2\.0 MiB.*3 │ "[0-9a-f]{32}"/);
   assert.match(table.stdout, /"The clock" \(again\): 60\.0 s, 10 objects/);
   assert.equal(table.stderr, "", "no progress bar without a terminal");
+  const { mode } = await stat(join(origin, ".millrace/titles/clock/current/"));
+  assert.equal(mode & 0o777, 0o777 & ~process.umask(), "a web server of another user may read it");
 });
 
 test("ingest of the same bytes changes nothing; of other bytes or chunks it replaces the title", async (t) => {
@@ -159,7 +161,9 @@ test("ingest refuses what it can't use, and leaves nothing behind", async (t) =>
   assert.match(mistyped.stderr, /'--chunk <size>'.*Expected 1 byte to 1\.0 GiB/);
 
   await mkdir(join(origin, "clock"), { recursive: true });
-  assertFails(await runMillrace(["ingest", film, "--origin", origin]), /clock is there and was not made by ingest/);
+  await symlink(scratch, join(origin, "linked"));
+  for (const titleId of ["clock", "linked"])
+    assertFails(await runMillrace(["ingest", film, "--origin", origin, "--title-id", titleId]), /is there and was not made by ingest/);
   await writeFile(join(scratch, "plain-file"), "x");
   assertFails(await runMillrace(["ingest", film, "--origin", join(scratch, "plain-file")]), /Cannot ingest .*(EEXIST|ENOTDIR)/);
 });
