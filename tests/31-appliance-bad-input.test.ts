@@ -4,7 +4,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, connect, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { runMillrace } from "./support/run-millrace.js";
+import { runMillrace, startMillrace } from "./support/run-millrace.js";
 import { readStatus, startAppliance, writeApplianceSettings, type ApplianceFixture } from "./support/start-appliance.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 import { waitUntil } from "./support/wait-until.js";
@@ -46,7 +46,7 @@ test("settings: no file, and no option, are told apart", async () => {
   const missing = await runMillrace(["appliance", "--config", join(folder, "none.yaml")]);
   assert.equal(missing.code, 1);
   assert.match(missing.stderr, /Cannot read settings file .*none\.yaml/);
-  const mistyped = await runMillrace(["appliance", "--confg", "x"]);
+  const mistyped = await runMillrace(["appliance", "--config", "x", "--confg", "y"]);
   assert.equal(mistyped.code, 2);
   assert.match(mistyped.stderr, /unknown option '--confg'/);
 });
@@ -80,7 +80,7 @@ test("a disk that was here before and is gone does not keep the appliance from s
   await (await startAppliance({ folder: warm, upstreams: [`file://${origin}/`] })).stop();
   const file = writeApplianceSettings({ folder: warm, upstreams: [`file://${origin}/`] });
   rmSync(join(warm, "disk2"), { recursive: true });
-  const again = await (await import("./support/run-millrace.js")).startMillrace(["appliance", "--config", file]);
+  const again = await startMillrace(["appliance", "--config", file]);
   const adminUrl = `http://127.0.0.1:${again.ready["adminPort"]}/`;
   assert.deepEqual(
     (await readStatus({ adminUrl })).disks.map(({ state }) => state),

@@ -42,8 +42,6 @@ export interface RunningMillrace {
   kill(): Promise<void>;
   /** Asks it to stop with SIGTERM; resolves when it is gone. */
   stop(): Promise<MillraceAnswer>;
-  /** Ends it with SIGKILL, as a crash would; resolves when it is gone. */
-  kill(): Promise<void>;
 }
 
 /** Starts `millrace ...args` and resolves when it is ready. */
@@ -78,10 +76,6 @@ export async function startMillrace(args: readonly string[]): Promise<RunningMil
       child.kill("SIGTERM");
       const [code] = await closed;
       return { code, stdout, stderr };
-    },
-    kill: async () => {
-      child.kill("SIGKILL");
-      await closed;
     },
   };
 }
