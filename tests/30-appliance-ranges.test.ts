@@ -15,7 +15,7 @@ const chunkBytes = 7;
 /** Sizes around the edges of chunks, none, one byte, and one that is larger than memory. */
 const files = Object.fromEntries([0, 1, 6, 7, 8, 13, 14, 15, 700, 2000].map((size) => [`of-${size}.bin`, randomBytes(size)]));
 const bytes = files["of-2000.bin"]!;
-const folder = temporaryFolder({ after });
+const folder = temporaryFolder();
 let appliance: ApplianceFixture;
 
 before(async () => {

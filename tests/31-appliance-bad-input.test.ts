@@ -9,7 +9,7 @@ import { readStatus, startAppliance, writeApplianceSettings, type ApplianceFixtu
 import { temporaryFolder } from "./support/temporary-folder.js";
 import { waitUntil } from "./support/wait-until.js";
 
-const folder = temporaryFolder({ after });
+const folder = temporaryFolder();
 const origin = join(folder, "origin");
 const film = Buffer.alloc(300_000, "film");
 let appliance: ApplianceFixture;

@@ -12,7 +12,7 @@ import { temporaryFolder } from "./support/temporary-folder.js";
 import { waitUntil } from "./support/wait-until.js";
 
 const chunkBytes = 65_536;
-const folder = temporaryFolder({ after });
+const folder = temporaryFolder();
 const originFolder = join(folder, "origin");
 const accessLog = join(folder, "origin.jsonl");
 const filmFolder = join(packageRoot, "film/clock");

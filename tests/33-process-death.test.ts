@@ -11,7 +11,7 @@ import { readMetric, readStatus } from "./support/start-appliance.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 import { waitUntil } from "./support/wait-until.js";
 
-const folder = temporaryFolder({ after });
+const folder = temporaryFolder();
 const filmFolder = join(packageRoot, "film/clock");
 const digests = new Map(readdirSync(filmFolder).map((name) => [name, sha256(readFileSync(join(filmFolder, name)))]));
 let demo: RunningDemo;
@@ -20,7 +20,8 @@ before(async () => {
   demo = await startDemo(folder);
 });
 after(async () => {
-  assert.equal((await demo.interrupt()).code, 0);
+  const { code, stderr } = await demo.interrupt();
+  assert.equal(code, 0, stderr);
 });
 
 function sha256(bytes: Buffer): string {
@@ -104,6 +105,7 @@ test("storage, origin and gateway: players of the edges notice nothing, and all 
   await assertFilmFrom(applianceOf("edge-1").data);
   await waitUntil("the gateway answers again", async () => (await playback()).status === 200);
   await waitUntil("the origin answers again", async () => (await request(`${demo.origin}clock/master.m3u8`)).statusCode === 200);
-  await waitForFleet(3);
+  await waitUntil("the storage serves again", async () => (await readStatus(applianceOf("storage"))).state === "live");
   await assertFilmFrom(applianceOf("storage").data);
+  await waitForFleet(3);
 });

@@ -8,14 +8,15 @@ import { startDemo, type RunningDemo } from "./support/start-demo.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 import { waitUntil } from "./support/wait-until.js";
 
-const folder = temporaryFolder({ after });
+const folder = temporaryFolder();
 let demo: RunningDemo;
 
 before(async () => {
   demo = await startDemo(folder);
 });
 after(async () => {
-  assert.equal((await demo.interrupt()).code, 0);
+  const { code, stderr } = await demo.interrupt();
+  assert.equal(code, 0, stderr);
 });
 
 interface FleetAnswer {

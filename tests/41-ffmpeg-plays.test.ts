@@ -11,7 +11,7 @@ import { startAppliance, type ApplianceFixture } from "./support/start-appliance
 import { temporaryFolder } from "./support/temporary-folder.js";
 
 const run = promisify(execFile);
-const folder = temporaryFolder({ after });
+const folder = temporaryFolder();
 let edge: ApplianceFixture;
 
 before(async () => {

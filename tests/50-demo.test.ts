@@ -11,7 +11,7 @@ import { isAlive, startDemo, type RunningDemo } from "./support/start-demo.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 import { waitUntil } from "./support/wait-until.js";
 
-const folder = temporaryFolder({ after });
+const folder = temporaryFolder();
 
 function pidsOf(demo: RunningDemo): number[] {
   return Object.values(demo.processes).map((pid) => pid!);

@@ -11,7 +11,7 @@ const readyMs = 60_000;
 export interface RunningDemo extends DemoAddresses {
   child: ChildProcess;
   /** Presses Ctrl-C; resolves to the exit code, and how long it took. */
-  interrupt(): Promise<{ code: number | null; tookMs: number }>;
+  interrupt(): Promise<{ code: number | null; tookMs: number; stderr: string }>;
 }
 
 /** Runs `millrace demo` in `stateFolder` and resolves when all is up. */
@@ -36,7 +36,7 @@ export async function startDemo(stateFolder: string): Promise<RunningDemo> {
       const startedAtMs = performance.now();
       child.kill("SIGINT");
       const [code] = await closed;
-      return { code, tookMs: performance.now() - startedAtMs };
+      return { code, tookMs: performance.now() - startedAtMs, stderr };
     },
   };
 }

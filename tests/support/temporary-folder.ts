@@ -1,11 +1,11 @@
-// A folder for one test, gone when the test ends.
+// A folder for one test file, gone when its process ends.
 import { mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** An empty folder below the system's temporary one. */
-export function temporaryFolder(t: { after: (cleanUp: () => void) => void }): string {
+/** An empty folder below the system's temporary one. It outlives every `after` hook, so whoever lives in it can be stopped there. */
+export function temporaryFolder(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "millrace-test-")));
-  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
