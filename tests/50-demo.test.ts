@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { usualPorts } from "../cli/demo/plan-network.js";
 import { packageRoot } from "../runtime/package-root.js";
 import { readMetric, readStatus } from "./support/start-appliance.js";
