@@ -12,7 +12,7 @@
 //   slots     disk number u16 | slot u32          -> object key 16 | chunk u32
 import { open, type Database, type RootDatabase } from "lmdb";
 import { OperatingError, messageOf } from "../../runtime/operating-error.js";
-import { objectKeyBytes, objectKeyOf, type ObjectRecord } from "../object.js";
+import { isObjectPath, objectKeyBytes, objectKeyOf, type ObjectRecord } from "../object.js";
 
 /** Raised when a database's meaning changes; an index of another format is refused. */
 const formatVersion = 1;
@@ -114,7 +114,8 @@ export class ChunkIndex {
   }
 
   findObject(path: string): ObjectRecord | undefined {
-    return this.#objects.get(path);
+    // LMDB throws at a key that is too long, and a throw in a request's handler ends the process.
+    return isObjectPath(path) ? this.#objects.get(path) : undefined;
   }
 
   /** The encoded digests of a version. */
@@ -188,6 +189,12 @@ export class ChunkIndex {
       for (const { path, objectKey, chunk, diskNumber, slot } of placed) {
         const place = { diskNumber, slot };
         const key = chunkKeyOf(objectKey, chunk);
+        // A transaction that failed before this one may have left the slot with what it held: that is overwritten by now.
+        const overwritten = this.findSlot(place);
+        if (overwritten) {
+          void this.#chunks.remove(chunkKeyOf(overwritten.objectKey, overwritten.chunk));
+          this.#addHeld(overwritten.objectKey, "", -1);
+        }
         const earlier = this.findChunk(objectKey, chunk);
         if (earlier) void this.#slots.remove(slotKeyOf(earlier));
         const value = Buffer.alloc(6);
