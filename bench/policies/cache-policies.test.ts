@@ -7,6 +7,7 @@ import { offlineBound } from "./offline-bound.js";
 import { type PolicyName, policyNames, policyTable } from "./policy-table.js";
 import {
   referenceArc,
+  referenceBelady,
   referenceFifo,
   referenceLru,
   referenceOptimum,
@@ -35,7 +36,8 @@ function cases({ objects, requests, bytesMax, capacityMax }: CaseLimits): fc.Arb
   const object = fc.oneof(fc.nat(objects - 1), fc.nat(Math.ceil(objects / 4) - 1));
   return fc
     .record({
-      objects: fc.array(object, { minLength: 1, maxLength: requests }),
+      // Without "max" most arrays would have some ten entries, too few for a cache to fill and a ghost to overflow.
+      objects: fc.array(object, { minLength: 1, maxLength: requests, size: "max" }),
       objectBytes: fc.array(fc.integer({ min: 1, max: bytesMax }), { minLength: objects, maxLength: objects }),
       capacityBytes: fc.integer({ min: 1, max: capacityMax }),
     })
@@ -145,6 +147,15 @@ test("arc: every answer is that of the plain model, objects of one size", () => 
   fc.assert(
     fc.property(pages, (value) => assertSame(value, "arc", referenceArc(value.capacityBytes))),
     { numRuns: 300 },
+  );
+});
+
+test("belady: every answer is that of the plain model, sized objects", () => {
+  fc.assert(
+    fc.property(sized, (value) => {
+      const options = { capacityBytes: value.capacityBytes, objectBytes: Array.from(value.objectBytes) };
+      assertSame(value, "belady", referenceBelady(Array.from(value.objects), options));
+    }),
   );
 });
 

@@ -83,7 +83,7 @@ export function referenceS3Fifo(options: ReferenceOptions): ReferencePolicy {
         main.unshift(tail);
         freq.set(tail, 0);
       } else {
-        ghost.unshift(tail);
+        if (options.objectBytes[tail]! <= capacity - capacity * 0.1) ghost.unshift(tail);
         while (bytes(ghost) > capacity - capacity * 0.1) ghost.pop();
         evicted = true;
       }
@@ -161,6 +161,24 @@ export function referenceArc(capacity: number): ReferencePolicy {
     }
     t1.unshift(object);
     return false;
+  };
+}
+
+/** Belady with bypass: of what is held and the requested object, what is needed last goes until the rest fits. */
+export function referenceBelady(trace: readonly number[], options: ReferenceOptions): ReferencePolicy {
+  let held: number[] = [];
+  let at = -1;
+  const next = (object: number) => {
+    const index = trace.indexOf(object, at + 1);
+    return index < 0 ? Infinity : index;
+  };
+  return (object) => {
+    at++;
+    const hit = held.includes(object);
+    if (!hit && options.objectBytes[object]! <= options.capacityBytes) held.push(object);
+    held = held.filter((other) => next(other) < Infinity).sort((a, b) => next(a) - next(b));
+    while (bytesOf(held, options) > options.capacityBytes) held.pop();
+    return hit;
   };
 }
 
