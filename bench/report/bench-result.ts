@@ -128,6 +128,12 @@ export type ErrorKind = NamedErrorKind | `status-${number}`;
 /** Only kinds that happened are present. */
 export type ErrorCounts = Partial<Record<ErrorKind, number>>;
 
+export function sumOfErrors(errors: ErrorCounts): number {
+  let sum = 0;
+  for (const count of Object.values(errors)) sum += count ?? 0;
+  return sum;
+}
+
 /** What the server spent. A figure is null when it could not be had; `missing` then says why, by the figure's name. */
 export interface ServerFigures {
   source: "proc" | "metrics" | "none";
