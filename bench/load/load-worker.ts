@@ -38,11 +38,13 @@ class LoadWorker implements ConnectionHost {
   #sweep: NodeJS.Timeout | undefined;
   #verifyDebt = 0;
 
-  // The open loop's clock.
-  #nextDueUs = 0;
+  // The open loop's clock; in the closed loop nothing is ever due.
+  #nextDueUs = Number.POSITIVE_INFINITY;
   #turnPending = false;
   /** When the next request became free to go: when it was due, or when a connection became free, whichever was later. */
   #freeSinceUs = 0;
+  /** What is due after this moment is not sent any more. */
+  #finishUs = Number.POSITIVE_INFINITY;
 
   constructor(readonly data: LoadWorkerData) {
     this.plan = data.plan;
@@ -82,13 +84,11 @@ class LoadWorker implements ConnectionHost {
 
   finish(): void {
     if (this.#state !== "running") return;
-    // Requests that were due and found no connection: leaving them out would hide a server that stands still at the end.
-    while (this.plan.loop.kind === "open" && this.#nextDueUs <= this.nowUs()) {
-      this.board.counters[errorSlot("unsent")]!++;
-      this.#advanceDue();
-    }
     this.#state = "finishing";
+    this.#finishUs = this.nowUs();
+    this.#sendDue();
     this.#checkFinished();
+    setTimeout(() => this.#giveUpUnsent(), this.plan.requestTimeoutMs);
   }
 
   stop(): void {
@@ -99,16 +99,16 @@ class LoadWorker implements ConnectionHost {
   }
 
   onFree(connection: LoadConnection): void {
-    if (this.#state === "running" && this.plan.loop.kind === "closed") this.#sendNow(connection);
-    else {
-      this.#free.push(connection);
-      if (this.#state === "finishing") this.#checkFinished();
-      else if (this.#state === "running" && this.#free.length === 1) {
-        this.#freeSinceUs = this.nowUs();
-        // A request that waits for a connection goes out at once, not with the clock's next turn.
-        if (this.#nextDueUs <= this.#freeSinceUs) this.#sendDue();
-      }
+    if (this.#state === "running" && this.plan.loop.kind === "closed") {
+      this.#sendNow(connection);
+      return;
     }
+    this.#free.push(connection);
+    if (this.#state !== "running" && this.#state !== "finishing") return;
+    if (this.#free.length === 1) this.#freeSinceUs = this.nowUs();
+    // A request that waits for a connection goes out at once, not with the clock's next turn.
+    this.#sendDue();
+    if (this.#state === "finishing") this.#checkFinished();
   }
 
   onLost(connection: LoadConnection): void {
@@ -121,8 +121,11 @@ class LoadWorker implements ConnectionHost {
     const { crowd } = this.plan.requests;
     if (crowd !== null) this.#chooser.crowded = this.#fraction(this.nowUs()) >= crowd.atFraction;
     const choice = this.#chooser.next(connection.viewer);
-    if (choice === null) this.#free.push(connection);
-    else connection.send(choice, this.nowUs());
+    if (choice !== null) connection.send(choice, this.nowUs());
+    else {
+      this.#free.push(connection);
+      this.#checkFinished();
+    }
   }
 
   #turn(): void {
@@ -145,7 +148,7 @@ class LoadWorker implements ConnectionHost {
   #sendDue(): void {
     for (let sent = 0; sent < sendsPerTurn && this.#free.length > 0; sent++) {
       const now = this.nowUs();
-      if (this.#nextDueUs > now) return;
+      if (this.#nextDueUs > Math.min(now, this.#finishUs)) return;
       const { crowd } = this.plan.requests;
       if (crowd !== null) this.#chooser.crowded = this.#fraction(this.#nextDueUs) >= crowd.atFraction;
       const connection = this.#free.pop()!;
@@ -182,8 +185,15 @@ class LoadWorker implements ConnectionHost {
     for (const connection of this.#connections) if (connection.busy && connection.sentUs < limit) connection.giveUp("timeout");
   }
 
+  /** Requests that were due and found no connection in all that time: leaving them out would hide a server that stands still at the end. */
+  #giveUpUnsent(): void {
+    for (; this.#nextDueUs <= this.#finishUs; this.#advanceDue()) this.board.counters[errorSlot("unsent")]!++;
+    this.#checkFinished();
+  }
+
   #checkFinished(): void {
-    if (!this.#connections.some((connection) => connection.busy)) this.board.counters[counter.finished] = 1;
+    const allSent = this.#nextDueUs > this.#finishUs || this.plan.loop.kind === "closed";
+    if (allSent && !this.#connections.some((connection) => connection.busy)) this.board.counters[counter.finished] = 1;
   }
 }
 

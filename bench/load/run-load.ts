@@ -82,9 +82,10 @@ export async function runLoad(plan: LoadPlan, options: RunLoadOptions): Promise<
         errors: countErrors(first, now),
       });
     };
-    while (!aborted() && performance.now() < endMs) {
+    // A load that asks for each object once may be finished before its time.
+    while (!aborted() && !pool.finished() && performance.now() < endMs) {
       const nextMs = Math.min(endMs, first.atMs + (timeline.length + 1) * tickMs, atEvent === null ? eventMs : endMs);
-      await waitUntil(() => aborted() || performance.now() >= nextMs);
+      await waitUntil(() => aborted() || pool.finished() || performance.now() >= nextMs);
       const now = await read();
       if (atEvent === null && now.atMs >= eventMs && options.event !== undefined) {
         atEvent = now;
@@ -139,6 +140,7 @@ function openPool(plan: LoadPlan): Pool {
     boards,
     failure: null,
     tell: (message) => {
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- worker threads have no origin
       for (const worker of workers) worker.postMessage(message);
     },
     connected: () => boards.reduce((sum, board) => sum + board.counters[counter.connected]!, 0),

@@ -26,7 +26,6 @@ export interface BenchResult {
 }
 
 export interface MachineFacts {
-  hostname: string;
   cpuModel: string;
   cores: number;
   memoryBytes: number;
@@ -91,8 +90,8 @@ export interface Figures {
   /** Body bytes that were compared with what they should be, and how many differed. Null when nothing was verified. */
   verified: { bytes: number; wrongBytes: number } | null;
   server: ServerFigures;
-  /** The generator's own processor time, and how late it sent requests that were free to go (open loop). */
-  generator: { cpuSeconds: number; sendLag: Latency | null };
+  /** The generator's own processor time (null for wrk), and how late it sent requests that were free to go (open loop only). */
+  generator: { cpuSeconds: number | null; sendLag: Latency | null };
 }
 
 /** Milliseconds. */
@@ -121,7 +120,7 @@ export const errorKinds = {
   "wrong-length": "the announced length is not that of the range asked for",
   "wrong-range": "Content-Range is missing or is not the range asked for",
   "wrong-bytes": "the body differs from what it should be",
-  unsent: "due in the open loop, but no connection became free before the end",
+  unsent: "due in the open loop, but no connection became free until long after the end",
 } as const satisfies Record<string, string>;
 export type NamedErrorKind = keyof typeof errorKinds;
 export type ErrorKind = NamedErrorKind | `status-${number}`;
