@@ -25,7 +25,7 @@ export const appliancePeer: Peer = {
     const [port, adminPort] = [await freePort(), await freePort()];
     await mkdir(join(scratch, "disk"), { recursive: true });
     const path = join(scratch, "appliance.yaml");
-    const text = fillTemplate("appliance.yaml", {
+    const text = fillTemplate("appliance.yaml.in", {
       PORT: port,
       ADMIN_PORT: adminPort,
       TLS: scheme === "https" ? `, tls: { cert: ${certificate.cert}, key: ${certificate.key} }` : "",

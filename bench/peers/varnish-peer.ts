@@ -17,15 +17,7 @@ export const varnishPeer: Peer = {
     const server = await startServer({
       name: "varnish",
       command: "varnishd",
-      arguments: [
-        ...["-F", "-n", join(scratch, "varnish"), "-f", vcl],
-        ...["-a", `127.0.0.1:${port}`, "-T", "none"],
-        ...["-s", `malloc,${memoryBytes}`],
-        // Threads are made ahead of the load; a small private stack is Debian's default.
-        ...["-p", "thread_pool_min=200", "-p", "thread_pools=1"],
-        // Without a jail the child keeps our user, so that it can write to the scratch folder.
-        ...["-j", "none"],
-      ],
+      arguments: ['-F', '-n', join(scratch, 'varnish'), '-f', vcl, '-a', `127.0.0.1:${port}`, '-T', 'none', '-s', `malloc,${memoryBytes}`, '-p', 'thread_pool_min=200', '-p', 'thread_pools=1', '-j', 'none'],
       cores,
       ready: () => portAnswers(port),
     });
