@@ -187,21 +187,21 @@ Examples:
     const result = new ResultBuilder("peers", process.argv.slice(2));
     await measure(result, options, (signal) =>
       runOnPeers(
-        ({
-	peers: chosen,
-	steps,
-	signal,
-	workers: options.workers,
-	generator: options.generator,
-	typed: {
-		duration: '5s',
-		...typedFlags(self)
-	},
-	cores: coresOf(options),
-	files: options.keepFiles ?? null,
-	memoryBytes: options.memory ?? null,
-	midRun: null
-}),
+        {
+          peers: chosen,
+          steps,
+          signal,
+          workers: options.workers,
+          generator: options.generator,
+          typed: {
+            duration: "5s",
+            ...typedFlags(self),
+          },
+          cores: coresOf(options),
+          files: options.keepFiles ?? null,
+          memoryBytes: options.memory ?? null,
+          midRun: null,
+        },
         result,
       ),
     );

@@ -10,7 +10,10 @@ function countsOf(values: readonly number[]): LatencyCounts {
   return counts;
 }
 
-const latencies = fc.array(fc.oneof(fc.integer({ min: 0, max: 5000 }), fc.integer({ min: 0, max: 2 ** 30 })), { minLength: 1, maxLength: 200 });
+const latencies = fc.array(fc.oneof(fc.integer({ min: 0, max: 5000 }), fc.integer({ min: 0, max: 2 ** 30 })), {
+  minLength: 1,
+  maxLength: 200,
+});
 
 test("histogramOf() merges workers into what one HDR histogram of all values would be", () => {
   fc.assert(
@@ -38,7 +41,8 @@ test("histogramOf() leaves out what was there before", () => {
 test("latencyOf() gives the known percentiles of 1 to 1000 ms, within three digits", () => {
   const counts = countsOf(Array.from({ length: 1000 }, (_, index) => (index + 1) * 1000));
   const latency = latencyOf(histogramOf([counts]), { withHistogram: true })!;
-  const near = (actual: number, expected: number) => assert.ok(Math.abs(actual / expected - 1) < 0.001, `${actual} is not near ${expected}`);
+  const near = (actual: number, expected: number) =>
+    assert.ok(Math.abs(actual / expected - 1) < 0.001, `${actual} is not near ${expected}`);
   near(latency.p50, 500);
   near(latency.p90, 900);
   near(latency.p99, 990);

@@ -27,7 +27,9 @@ test("fillWithContent() writes the documented function, computed here a second w
 test("countWrongBytes() finds none in any slice of an object, and each byte that is changed", () => {
   const object = Buffer.alloc(2_500_000);
   fillWithContent(object, 3, 0);
-  const slice = fc.tuple(fc.nat(object.length - 1), fc.nat(object.length - 1)).map(([a, b]) => [Math.min(a, b), Math.max(a, b) + 1] as const);
+  const slice = fc
+    .tuple(fc.nat(object.length - 1), fc.nat(object.length - 1))
+    .map(([a, b]) => [Math.min(a, b), Math.max(a, b) + 1] as const);
   fc.assert(
     fc.property(slice, fc.uniqueArray(fc.nat(), { maxLength: 5 }), ([start, end], places) => {
       assert.equal(countWrongBytes(object, start, end, 3, start), 0);

@@ -42,7 +42,10 @@ function readAll(wire: string, cuts: readonly number[]): { seen: Seen[]; whole: 
 
 const responses = [
   { wire: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", seen: { status: 200, body: "hello", bytes: 5 } },
-  { wire: "HTTP/1.1 206 Partial Content\r\ncontent-LENGTH:3\r\nContent-Range: bytes 0-2/9\r\n\r\n\r\n\r", seen: { status: 206, body: "\r\n\r", bytes: 3 } },
+  {
+    wire: "HTTP/1.1 206 Partial Content\r\ncontent-LENGTH:3\r\nContent-Range: bytes 0-2/9\r\n\r\n\r\n\r",
+    seen: { status: 206, body: "\r\n\r", bytes: 3 },
+  },
   { wire: "HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n", seen: { status: 304, body: "", bytes: 0 } },
   { wire: "HTTP/1.1 503 \r\nContent-Length: 0\r\n\r\n", seen: { status: 503, body: "", bytes: 0 } },
   { wire: "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", seen: { status: 204, body: "", bytes: 0 } },
@@ -92,6 +95,7 @@ test("ResponseReader refuses what is not HTTP/1.1", () => {
 });
 
 test("parseResponseHead() takes what it needs", () => {
-  const text = "HTTP/1.1 206 Partial Content\r\nX-Content-Length: 9\r\nCONTENT-length:  12 \r\nConnection: Close\r\nContent-Range: bytes 100-111/5000";
+  const text =
+    "HTTP/1.1 206 Partial Content\r\nX-Content-Length: 9\r\nCONTENT-length:  12 \r\nConnection: Close\r\nContent-Range: bytes 100-111/5000";
   assert.deepEqual(parseResponseHead(text), { status: 206, contentLength: 12, closes: true, rangeFirst: 100, rangeLast: 111 });
 });

@@ -58,13 +58,16 @@ export async function runLoad(plan: LoadPlan, options: RunLoadOptions): Promise<
   try {
     const openedMs = performance.now();
     await waitUntil(() => aborted() || pool.connected() >= plan.connections || performance.now() - openedMs >= connectGraceMs);
+    // Without a warm-up everything counts, from the first request on.
+    const fromStart = plan.warmupSeconds === 0 ? await read() : null;
     pool.tell("start");
     const startMs = performance.now() + plan.warmupSeconds * 1000;
     await waitUntil(() => aborted() || performance.now() >= startMs);
-    if (aborted()) return pool.failure === null ? { round: null, whole: false } : Promise.reject(pool.failure);
+    if (pool.failure !== null) throw pool.failure;
+    if (aborted()) return { round: null, whole: false };
 
     const startedAt = new Date().toISOString();
-    const first = await read();
+    const first = fromStart ?? (await read());
     const endMs = first.atMs + plan.seconds * 1000;
     const eventMs = options.event === undefined ? Number.POSITIVE_INFINITY : first.atMs + options.event.atFraction * plan.seconds * 1000;
     const timeline: TimelinePoint[] = [];

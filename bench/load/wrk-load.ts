@@ -126,7 +126,19 @@ end
 `;
 
 function wrk(plan: LoadPlan, run: { script: string; seconds: number; signal: AbortSignal | undefined }): Promise<WrkSummary | null> {
-  const args = ['-t', String(plan.workers), '-c', String(Math.max(plan.connections, plan.workers)), '-d', `${Math.ceil(run.seconds)}s`, '--timeout', `${Math.ceil(plan.requestTimeoutMs / 1e3)}s`, '-s', run.script, plan.baseUrl];
+  const args = [
+    "-t",
+    String(plan.workers),
+    "-c",
+    String(Math.max(plan.connections, plan.workers)),
+    "-d",
+    `${Math.ceil(run.seconds)}s`,
+    "--timeout",
+    `${Math.ceil(plan.requestTimeoutMs / 1e3)}s`,
+    "-s",
+    run.script,
+    plan.baseUrl,
+  ];
   return new Promise((resolve, reject) => {
     const child = spawn("wrk", args, { stdio: ["ignore", "pipe", "pipe"], ...(run.signal === undefined ? {} : { signal: run.signal }) });
     let output = "";

@@ -10,7 +10,7 @@ test("procObserver() sees this process spend processor time and hold memory", as
   const observer = procObserver(() => [process.pid]);
   const before = await observer.read();
   const spentFrom = process.cpuUsage();
-  for (let spent = 0; spent < 150_000; ) {
+  for (let spent = 0; spent < 150_000;) {
     const usage = process.cpuUsage(spentFrom);
     spent = usage.user + usage.system;
   }

@@ -12,7 +12,25 @@ export async function makeCertificate(folder: string): Promise<{ cert: string; k
   const cert = join(folder, "bench-cert.pem");
   const key = join(folder, "bench-key.pem");
   try {
-    await run("openssl", ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '7', '-keyout', key, '-out', cert, '-subj', '/CN=millrace bench', '-addext', 'subjectAltName=IP:127.0.0.1,DNS:localhost']);
+    await run("openssl", [
+      "req",
+      "-x509",
+      "-newkey",
+      "ec",
+      "-pkeyopt",
+      "ec_paramgen_curve:prime256v1",
+      "-nodes",
+      "-days",
+      "7",
+      "-keyout",
+      key,
+      "-out",
+      cert,
+      "-subj",
+      "/CN=millrace bench",
+      "-addext",
+      "subjectAltName=IP:127.0.0.1,DNS:localhost",
+    ]);
   } catch (error) {
     throw new OperatingError("no-certificate", `Cannot make a certificate with openssl: ${messageOf(error)}`, { cause: error });
   }

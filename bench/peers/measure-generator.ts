@@ -32,24 +32,26 @@ export interface GeneratorRequest {
 
 export async function measureGenerator({ duration, rounds, cores, signal }: GeneratorRequest, result: ResultBuilder): Promise<boolean> {
   return runOnPeers(
-    ({
-	peers: [floorPeer],
-	steps: (['http', 'https'] as const).flatMap((scheme) => measurements.map((workload) => ({
-		workload,
-		scheme
-	}))),
-	typed: {
-		duration,
-		rounds
-	},
-	cores,
-	signal,
-	files: null,
-	memoryBytes: null,
-	generator: 'millrace',
-	workers: 1,
-	midRun: null
-}),
+    {
+      peers: [floorPeer],
+      steps: (["http", "https"] as const).flatMap((scheme) =>
+        measurements.map((workload) => ({
+          workload,
+          scheme,
+        })),
+      ),
+      typed: {
+        duration,
+        rounds,
+      },
+      cores,
+      signal,
+      files: null,
+      memoryBytes: null,
+      generator: "millrace",
+      workers: 1,
+      midRun: null,
+    },
     result,
   );
 }

@@ -187,14 +187,14 @@ class PeerGroup {
     const { round, whole } = await runWorkloadRound(
       flags,
       { ...member.target, objects: member.target.objects.slice(0, flags.objects) },
-      ({
-	generator,
-	midRun,
-	signal,
-	...options,
-	observer: procObserver(() => [member.server.pid]),
-	fillObjects: member.target.objects.slice(flags.objects)
-}),
+      {
+        generator,
+        midRun,
+        signal,
+        ...options,
+        observer: procObserver(() => [member.server.pid]),
+        fillObjects: member.target.objects.slice(flags.objects),
+      },
     );
     if (round !== null) {
       const facts = { name: workload.name, title: workload.title, flags: { ...flags } };

@@ -115,7 +115,8 @@ export const errorKinds = {
   timeout: "no whole response within the time limit",
   "bad-certificate": "the TLS certificate could not be verified",
   "tls-failed": "the TLS handshake failed for another reason than the certificate",
-  "short-body": "the connection closed in order, but before the announced length",
+  // libuv reports a reset that follows data as an end in order, so that some resets are counted here.
+  "short-body": "the connection closed before the announced length",
   "bad-framing": "what came is not an HTTP/1.1 response, or bytes came that nobody asked for",
   "wrong-length": "the announced length is not that of the range asked for",
   "wrong-range": "Content-Range is missing or is not the range asked for",

@@ -9,7 +9,21 @@ const referenceSubject = "nginx";
 export function formatResult(result: BenchResult): string {
   const several = result.subjects.length > 1;
   const table = new Table({
-    head: ['workload', ...several ? ['server'] : [], 'req/s', 'GB/s', 'TTFB ms\np50 / p99', 'response ms\np50 / p99 / p99.9', 'CPU s/GB', 'CPU µs/req', 'RSS', 'disk read', 'failed', 'wrong\nbytes', ...several ? [`GB/s, CPU/GB\n× ${referenceSubject}`] : []],
+    head: [
+      "workload",
+      ...(several ? ["server"] : []),
+      "req/s",
+      "GB/s",
+      "TTFB ms\np50 / p99",
+      "response ms\np50 / p99 / p99.9",
+      "CPU s/GB",
+      "CPU µs/req",
+      "RSS",
+      "disk read",
+      "failed",
+      "wrong\nbytes",
+      ...(several ? [`GB/s, CPU/GB\n× ${referenceSubject}`] : []),
+    ],
     style: { head: [], border: [] },
   });
   for (const run of result.runs) table.push(...rowsOf(run, result, several));

@@ -52,15 +52,15 @@ export async function runOnUrl(request: UrlRequest, result: ResultBuilder): Prom
         const outcome = await runWorkloadRound(
           flags,
           { baseUrl: url.href, caPem, insecure, headers, workers, objects: set.slice(0, flags.objects) },
-          ({
-	round,
-	observer,
-	generator: request.generator,
-	midRun: request.midRun,
-	signal: request.signal,
-	fillObjects: set.slice(flags.objects),
-	onProgress: bar.update
-}),
+          {
+            round,
+            observer,
+            generator: request.generator,
+            midRun: request.midRun,
+            signal: request.signal,
+            fillObjects: set.slice(flags.objects),
+            onProgress: bar.update,
+          },
         );
         if (outcome.round !== null) {
           const facts = { name: workload.name, title: workload.title, flags: { ...flags } };

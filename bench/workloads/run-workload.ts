@@ -40,13 +40,15 @@ export async function runWorkloadRound(
   if (cold.length === 0)
     throw new OperatingError("no-fill-objects", "Cannot run a fill beside the load: there are no objects left to fill");
   const fillPlan = planOf(
-    { ...flags, pick: "once", walk: "sequential", rate: 0, connections: flags.fillConnections },
+    { ...flags, pick: "once", walk: "sequential", rate: 0, connections: flags.fillConnections, warmup: "0s" },
     { ...target, objects: cold, workers: 1 },
   );
-  const [front, back] = await Promise.all([
-    runLoad(plan, { observer, signal, onProgress, ...event }),
-    runLoad(fillPlan, { observer: blindObserver("its figures are those of the load in front"), signal }),
-  ]);
+  const fillLoad = async () => {
+    // What is filled in the warm-up could not be filled again in the measured part.
+    await new Promise((resolve) => setTimeout(resolve, plan.warmupSeconds * 1000));
+    return runLoad(fillPlan, { observer: blindObserver("its figures are those of the load in front"), signal });
+  };
+  const [front, back] = await Promise.all([runLoad(plan, { observer, signal, onProgress, ...event }), fillLoad()]);
   if (front.round !== null) front.round.background = back.round?.total ?? null;
   return front;
 }

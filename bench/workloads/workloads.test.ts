@@ -38,7 +38,10 @@ test("flagsOf() puts what was typed over the workload, and the workload over the
 });
 
 test("planOf() names the flag that it can't use", () => {
-  assert.throws(() => planOf({ ...defaultFlags, objectSize: "1MiB", range: "lots" }, target), /Cannot use --range: expected an amount of bytes.*"lots"/);
+  assert.throws(
+    () => planOf({ ...defaultFlags, objectSize: "1MiB", range: "lots" }, target),
+    /Cannot use --range: expected an amount of bytes.*"lots"/,
+  );
   assert.throws(() => planOf({ ...defaultFlags, connections: 0 }, target), /Cannot use --connections/);
   assert.throws(() => planOf({ ...defaultFlags, pick: "zipff" }, target), /Cannot use --pick: expected one of uniform, zipf, once/);
   assert.throws(() => planOf({ ...defaultFlags, rate: Number.NaN }, target), /Cannot use --rate/);
