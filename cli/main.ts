@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { OperatingError } from "../runtime/operating-error.js";
 import { packageRoot } from "../runtime/package-root.js";
+import { benchCommand } from "./bench-command.js";
 
 /** Runs one command of `argv` (as in process.argv). Exits with 1 when the command failed, with 2 when it was mistyped. */
 export async function runCommandLine(argv: readonly string[]): Promise<void> {
@@ -14,6 +15,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
     .showHelpAfterError("(add --help for what this command takes)")
     .configureHelp({ showGlobalOptions: true })
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+  program.addCommand(benchCommand());
   try {
     await program.parseAsync(argv);
   } catch (error) {
