@@ -10,12 +10,12 @@ import { runOnPeers } from "../bench/peers/run-on-peers.js";
 import { compareResults, formatComparison, readResultFile } from "../bench/report/compare-results.js";
 import { ResultBuilder } from "../bench/report/result-builder.js";
 import { formatResult } from "../bench/report/result-table.js";
-import { writeObjectFiles } from "../bench/workloads/object-files.js";
+import { generatedObjects, writeObjectFiles } from "../bench/workloads/object-files.js";
 import { runOnUrl } from "../bench/workloads/run-on-url.js";
 import type { MidRunCommand } from "../bench/workloads/run-workload.js";
-import { bytesOf, defaultFlags, flagName, type WorkloadFlags } from "../bench/workloads/workload-flags.js";
+import { bytesOf, defaultFlags, flagName, readReplayOf, type WorkloadFlags } from "../bench/workloads/workload-flags.js";
 import { canonicalWorkloads, findWorkload, flagsText, workloads, type Workload } from "../bench/workloads/workload-table.js";
-import { parseByteSize } from "../runtime/byte-size.js";
+import { formatByteSize, parseByteSize } from "../runtime/byte-size.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
 
 const flagTexts: Readonly<Record<keyof WorkloadFlags, string>> = {
@@ -32,6 +32,10 @@ const flagTexts: Readonly<Record<keyof WorkloadFlags, string>> = {
   crowdAt: "fraction of the run at which a crowd comes for one object; 1 is never",
   crowdShare: "share of the requests that are the crowd's",
   crowdFactor: "what the crowd multiplies the rate by",
+  trace: 'request trace to replay: CSV "time,id,size" or oracleGeneral binary, also gzip or zstd',
+  traceSpeed: "what the trace's clock is multiplied by",
+  traceRequests: "requests of the trace that are replayed at most",
+  traceObjectMax: "larger objects of the trace are cut to this",
   fillConnections: "connections that read objects no one read before, beside the load; 0 is none",
   fillObjects: "how many such objects there are, after the others",
   verify: 'bodies that are compared with what they should be: "all", "sample" (1 of 16), "none"',
@@ -122,6 +126,9 @@ async function run(url: string | undefined, options: Options): Promise<void> {
   const named = options.workload?.map(findWorkload);
   if (named?.some(({ name }) => name === "disk-loss") && midRun === null) {
     throw new OperatingError("bad-flag", "Cannot run disk-loss: give the command that takes the disk away: --at 50% --run 'CMD'");
+  }
+  if (named?.some(({ name }) => name === "replay") && options.typed.trace === undefined) {
+    throw new OperatingError("bad-flag", "Cannot run replay: give the trace: --trace FILE");
   }
   const chosen: readonly Workload[] = named ?? canonicalWorkloads;
   const result = new ResultBuilder("workload", process.argv.slice(2));
@@ -214,10 +221,14 @@ function filesCommand(): Command {
     .argument("<folder>", "where to make them")
     .option("--objects <n>", "how many", integer, defaultFlags.objects)
     .option("--object-size <size>", "size of each", defaultFlags.objectSize)
+    .option("--trace <file>", "make the objects of this trace instead (with --trace-requests and --trace-object-max as in the run)")
     .action(async (folder: string, _options: unknown, self: Command) => {
-      const { objects: count, objectSize } = self.optsWithGlobals<{ objects: number; objectSize: string }>();
-      const objects = await writeObjectFiles(folder, { count, bytes: bytesOf("objectSize", objectSize) });
-      process.stdout.write(`${objects.length} objects of ${objectSize} and catalogue.json are in ${folder}\n`);
+      const flags = { ...defaultFlags, ...typedFlags(self) };
+      const replay = await readReplayOf(flags);
+      const objects = replay?.objects ?? generatedObjects(flags.objects, bytesOf("objectSize", flags.objectSize));
+      await writeObjectFiles(folder, objects);
+      const bytes = objects.reduce((sum, object) => sum + object.bytes, 0);
+      process.stdout.write(`${objects.length} objects (${formatByteSize(bytes)}) and catalogue.json are in ${folder}\n`);
     });
 }
 
