@@ -16,8 +16,8 @@ export interface LoadWorkerData {
 /** "start" begins the loop; "finish" stops sending and waits for what is under way; "stop" ends at once. */
 export type LoadWorkerMessage = "start" | "finish" | "stop";
 
-/** Large enough that a 512 KiB range takes a few reads; small enough for the second-level cache (see decision 10 for what was measured). */
-const readBufferBytes = 256 * 1024;
+/** Measured from 16 KiB to 1 MiB: 64 KiB costs least per byte, for HTTP and HTTPS (docs/decisions/0010-load-generator.md). */
+const readBufferBytes = 64 * 1024;
 /** How often requests are checked for having taken too long. */
 const timeoutSweepMs = 50;
 /** A timer may be this late: nearer due times are waited for by turning the event loop. */

@@ -203,7 +203,7 @@ class PeerGroup {
     options: { round: number; onProgress: ReturnType<typeof openProgressBar>["update"] },
   ): Promise<boolean> {
     const { flags, workload, scheme } = step;
-    const { generator, midRun, signal, workers } = this.request;
+    const { generator, midRun, signal, workers, cores } = this.request;
     const { round, whole } = await runWorkloadRound(
       flags,
       { ...member.target, objects: this.setting.replay === null ? member.target.objects.slice(0, flags.objects) : member.target.objects },
@@ -224,6 +224,7 @@ class PeerGroup {
         workload: facts,
         generator,
         workers: Math.min(workers, flags.connections),
+        sameCores: /^\d+$/.test(cores.server ?? "") && /^\d+$/.test(cores.generator ?? ""),
       });
     }
     return whole;
