@@ -193,7 +193,10 @@ class PeerGroup {
     // A replay shows how a cache warms up: nothing is read ahead of it.
     if (this.setting.replay !== null) return;
     const foremost = Math.max(...this.setting.steps.map(({ flags }) => flags.objects));
-    for (const member of this.members) await this.#readAllOnce(member, objects.slice(0, foremost));
+    // Twice: the first reading brings objects to a cache's disk, and only the second to some caches' memory (Traffic Server).
+    for (const member of this.members) {
+      for (let pass = 0; pass < 2; pass++) await this.#readAllOnce(member, objects.slice(0, foremost));
+    }
   }
 
   /** One round; its figures go to the result. False when it was cut short. */
@@ -237,7 +240,7 @@ class PeerGroup {
         ...this.setting.steps[0]!.flags,
         pick: "once",
         walk: "sequential",
-        range: "1MiB",
+        range: "whole",
         rate: 0,
         crowdAt: 1,
         connections: 8,
