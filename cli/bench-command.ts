@@ -16,6 +16,7 @@ import type { MidRunCommand } from "../bench/workloads/run-workload.js";
 import { bytesOf, defaultFlags, flagName, type WorkloadFlags } from "../bench/workloads/workload-flags.js";
 import { canonicalWorkloads, findWorkload, flagsText, workloads, type Workload } from "../bench/workloads/workload-table.js";
 import { parseByteSize } from "../runtime/byte-size.js";
+import { benchPoliciesCommand } from "./bench-policies-command.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
 
 const flagTexts: Readonly<Record<keyof WorkloadFlags, string>> = {
@@ -73,6 +74,7 @@ export function benchCommand(): Command {
   command.addCommand(peersCommand());
   command.addCommand(filesCommand());
   command.addCommand(generatorCommand());
+  command.addCommand(benchPoliciesCommand());
   return command;
 }
 
