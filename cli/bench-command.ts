@@ -15,7 +15,12 @@ import { runOnUrl } from "../bench/workloads/run-on-url.js";
 import type { MidRunCommand } from "../bench/workloads/run-workload.js";
 import { bytesOf, defaultFlags, flagName, readReplayOf, type WorkloadFlags } from "../bench/workloads/workload-flags.js";
 import { canonicalWorkloads, findWorkload, flagsText, workloads, type Workload } from "../bench/workloads/workload-table.js";
+<<<<<<< HEAD
 import { formatByteSize, parseByteSize } from "../runtime/byte-size.js";
+=======
+import { parseByteSize } from "../runtime/byte-size.js";
+import { benchPoliciesCommand } from "./bench-policies-command.js";
+>>>>>>> policies
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
 
 const flagTexts: Readonly<Record<keyof WorkloadFlags, string>> = {
@@ -77,6 +82,7 @@ export function benchCommand(): Command {
   command.addCommand(peersCommand());
   command.addCommand(filesCommand());
   command.addCommand(generatorCommand());
+  command.addCommand(benchPoliciesCommand());
   return command;
 }
 
