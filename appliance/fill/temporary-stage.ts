@@ -26,9 +26,9 @@ export interface StageOptions {
   firstDiskPath?: string;
 }
 
-/** Waits for `condition`, and fails when it does not come true within five seconds. */
+/** Waits for `condition`, and fails when it does not come true within twenty seconds. */
 export async function until(condition: () => boolean, what = "what was waited for"): Promise<void> {
-  const end = performance.now() + 5000;
+  const end = performance.now() + 20_000;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`${what} did not happen in time`);
     await new Promise((resolve) => setTimeout(resolve, 2));
