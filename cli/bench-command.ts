@@ -16,6 +16,7 @@ import type { MidRunCommand } from "../bench/workloads/run-workload.js";
 import { bytesOf, defaultFlags, flagName, type WorkloadFlags } from "../bench/workloads/workload-flags.js";
 import { canonicalWorkloads, findWorkload, flagsText, workloads, type Workload } from "../bench/workloads/workload-table.js";
 import { parseByteSize } from "../runtime/byte-size.js";
+import { benchPlayersCommand } from "./bench-players-command.js";
 import { benchPoliciesCommand } from "./bench-policies-command.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
 
@@ -75,6 +76,7 @@ export function benchCommand(): Command {
   command.addCommand(filesCommand());
   command.addCommand(generatorCommand());
   command.addCommand(benchPoliciesCommand());
+  command.addCommand(benchPlayersCommand());
   return command;
 }
 
