@@ -8,17 +8,18 @@ import { findPeer, peers } from "../bench/peers/peer-table.js";
 import { defaultCores, type Cores } from "../bench/peers/processor-cores.js";
 import { runOnPeers } from "../bench/peers/run-on-peers.js";
 import { compareResults, formatComparison, readResultFile } from "../bench/report/compare-results.js";
+import { renderHtmlReport } from "../bench/report/html-report.js";
 import { ResultBuilder } from "../bench/report/result-builder.js";
 import { formatResult } from "../bench/report/result-table.js";
-import { writeObjectFiles } from "../bench/workloads/object-files.js";
+import { generatedObjects, writeObjectFiles } from "../bench/workloads/object-files.js";
 import { runOnUrl } from "../bench/workloads/run-on-url.js";
 import type { MidRunCommand } from "../bench/workloads/run-workload.js";
-import { bytesOf, defaultFlags, flagName, type WorkloadFlags } from "../bench/workloads/workload-flags.js";
+import { bytesOf, defaultFlags, flagName, readReplayOf, type WorkloadFlags } from "../bench/workloads/workload-flags.js";
 import { canonicalWorkloads, findWorkload, flagsText, workloads, type Workload } from "../bench/workloads/workload-table.js";
-import { parseByteSize } from "../runtime/byte-size.js";
+import { formatByteSize, parseByteSize } from "../runtime/byte-size.js";
+import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { benchPlayersCommand } from "./bench-players-command.js";
 import { benchPoliciesCommand } from "./bench-policies-command.js";
-import { messageOf, OperatingError } from "../runtime/operating-error.js";
 
 const flagTexts: Readonly<Record<keyof WorkloadFlags, string>> = {
   range: 'bytes per request, or "whole" for whole objects without a Range header',
@@ -34,6 +35,10 @@ const flagTexts: Readonly<Record<keyof WorkloadFlags, string>> = {
   crowdAt: "fraction of the run at which a crowd comes for one object; 1 is never",
   crowdShare: "share of the requests that are the crowd's",
   crowdFactor: "what the crowd multiplies the rate by",
+  trace: 'request trace to replay: CSV "time,id,size" or oracleGeneral binary, also gzip or zstd',
+  traceSpeed: "what the trace's clock is multiplied by",
+  traceRequests: "requests of the trace that are replayed at most",
+  traceObjectMax: "larger objects of the trace are cut to this",
   fillConnections: "connections that read objects no one read before, beside the load; 0 is none",
   fillObjects: "how many such objects there are, after the others",
   verify: 'bodies that are compared with what they should be: "all", "sample" (1 of 16), "none"',
@@ -47,11 +52,14 @@ const flagTexts: Readonly<Record<keyof WorkloadFlags, string>> = {
 interface OutputOptions {
   json?: boolean;
   out?: string;
+  html?: string;
 }
 
 /** `millrace bench` and what is below it. */
 export function benchCommand(): Command {
   const command = new Command("bench")
+    // Options after a command's name are that command's: several have the same names.
+    .enablePositionalOptions()
     .description("Measure a video server: throughput, latency, errors, wrong bytes, and what the server spent.")
     .argument("[url]", "base URL of the objects; without it the bench starts a server on this machine")
     .option("--list", "show the named workloads and the flags they stand for")
@@ -127,6 +135,9 @@ async function run(url: string | undefined, options: Options): Promise<void> {
   if (named?.some(({ name }) => name === "disk-loss") && midRun === null) {
     throw new OperatingError("bad-flag", "Cannot run disk-loss: give the command that takes the disk away: --at 50% --run 'CMD'");
   }
+  if (named?.some(({ name }) => name === "replay") && options.typed.trace === undefined) {
+    throw new OperatingError("bad-flag", "Cannot run replay: give the trace: --trace FILE");
+  }
   const chosen: readonly Workload[] = named ?? canonicalWorkloads;
   const result = new ResultBuilder("workload", process.argv.slice(2));
   await measure(result, options, async (signal) => {
@@ -185,7 +196,7 @@ Examples:
   millrace bench peers -p nginx floor --scheme https -w ranges-512k --rounds 5 --json > https.json`,
   );
   return command.action(async (_options: unknown, self: Command) => {
-    const options = self.optsWithGlobals<Options & { peer?: string[]; workload: string[]; scheme: ("http" | "https")[] }>();
+    const options = self.opts<Options & { peer?: string[]; workload: string[]; scheme: ("http" | "https")[] }>();
     const chosen = (options.peer ?? peers.map((peer) => peer.name)).map(findPeer);
     const steps = options.scheme.flatMap((scheme) => options.workload.map((name) => ({ workload: findWorkload(name), scheme })));
     const result = new ResultBuilder("peers", process.argv.slice(2));
@@ -213,16 +224,18 @@ Examples:
 }
 
 function filesCommand(): Command {
-  return new Command("files")
+  const command = new Command("files")
     .description("Make the objects of a workload in a folder, for a server to serve, with the catalogue that a run asks for.")
-    .argument("<folder>", "where to make them")
-    .option("--objects <n>", "how many", integer, defaultFlags.objects)
-    .option("--object-size <size>", "size of each", defaultFlags.objectSize)
-    .action(async (folder: string, _options: unknown, self: Command) => {
-      const { objects: count, objectSize } = self.optsWithGlobals<{ objects: number; objectSize: string }>();
-      const objects = await writeObjectFiles(folder, { count, bytes: bytesOf("objectSize", objectSize) });
-      process.stdout.write(`${objects.length} objects of ${objectSize} and catalogue.json are in ${folder}\n`);
-    });
+    .argument("<folder>", "where to make them");
+  for (const key of ["objects", "objectSize", "trace", "traceRequests", "traceObjectMax"] as const) command.addOption(flagOption(key));
+  return command.action(async (folder: string, _options: unknown, self: Command) => {
+    const flags = { ...defaultFlags, ...typedFlags(self) };
+    const replay = await readReplayOf(flags);
+    const objects = replay?.objects ?? generatedObjects(flags.objects, bytesOf("objectSize", flags.objectSize));
+    await writeObjectFiles(folder, objects);
+    const bytes = objects.reduce((sum, object) => sum + object.bytes, 0);
+    process.stdout.write(`${objects.length} objects (${formatByteSize(bytes)}) and catalogue.json are in ${folder}\n`);
+  });
 }
 
 function generatorCommand(): Command {
@@ -232,7 +245,7 @@ function generatorCommand(): Command {
   command.option("--duration <time>", "of each measurement", "5s").option("--rounds <n>", "rounds", integer, 3);
   addOutputOptions(command);
   return command.action(async (_options: unknown, self: Command) => {
-    const options = self.optsWithGlobals<OutputOptions & { duration: string; rounds: number }>();
+    const options = self.opts<OutputOptions & { duration: string; rounds: number }>();
     const result = new ResultBuilder("generator", process.argv.slice(2));
     await measure(result, options, (signal) =>
       measureGenerator({ duration: options.duration, rounds: options.rounds, cores: defaultCores(), signal }, result),
@@ -259,6 +272,7 @@ async function measure(result: ResultBuilder, output: OutputOptions, work: (sign
   }
   const finished = result.finish(complete);
   if (output.out !== undefined) writeFileSync(output.out, `${JSON.stringify(finished, null, 2)}\n`);
+  if (output.html !== undefined) writeFileSync(output.html, renderHtmlReport([finished]));
   process.stdout.write(output.json === true ? `${JSON.stringify(finished, null, 2)}\n` : formatResult(finished));
   process.exitCode = abort.signal.aborted ? 130 : finished.verdict.ok ? 0 : 1;
   process.off("SIGINT", interrupt);
@@ -282,11 +296,7 @@ function list(json: boolean): void {
 }
 
 function addLoadOptions(command: Command): void {
-  for (const [key, text] of Object.entries(flagTexts) as [keyof WorkloadFlags, string][]) {
-    const fallback = defaultFlags[key];
-    const option = new Option(`${flagName(key)} <${typeof fallback === "number" ? "n" : "value"}>`, `${text} (default: ${fallback})`);
-    command.addOption(typeof fallback === "number" ? option.argParser(number) : option);
-  }
+  for (const key of Object.keys(flagTexts) as (keyof WorkloadFlags)[]) command.addOption(flagOption(key));
   command
     .addOption(new Option("--generator <program>", "who sends the requests").choices(["millrace", "wrk"]).default("millrace"))
     .option(
@@ -301,13 +311,24 @@ function addLoadOptions(command: Command): void {
     .option("--generator-cores <list>", "processors for the generator then (default: 1)");
 }
 
+/** Without a default of its own: what was typed must be told from what was not. */
+function flagOption(key: keyof WorkloadFlags): Option {
+  const fallback = defaultFlags[key];
+  const text = fallback === "" ? flagTexts[key] : `${flagTexts[key]} (default: ${fallback})`;
+  const option = new Option(`${flagName(key)} <${typeof fallback === "number" ? "n" : "value"}>`, text);
+  return typeof fallback === "number" ? option.argParser(number) : option;
+}
+
 function addOutputOptions(command: Command): void {
-  command.option("--json", "print the result as JSON").option("--out <file>", "write the result as JSON to a file, too");
+  command
+    .option("--json", "print the result as JSON")
+    .option("--out <file>", "write the result as JSON to a file, too")
+    .option("--html <file>", "write the result as a page with charts to a file, too");
 }
 
 /** The workload flags that the person typed, without defaults. */
 function typedFlags(command: Command): Partial<WorkloadFlags> {
-  const values = command.optsWithGlobals<Record<string, unknown>>();
+  const values = command.opts<Record<string, unknown>>();
   return Object.fromEntries(Object.keys(flagTexts).flatMap((key) => (values[key] === undefined ? [] : [[key, values[key]]])));
 }
 

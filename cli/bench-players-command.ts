@@ -29,9 +29,9 @@ interface Options {
   buffer: string;
   startBuffer: string;
   speed: number;
-  timeout?: string;
-  workers?: number;
-  seed?: number;
+  timeout: string;
+  workers: number;
+  seed: number;
   insecure?: boolean;
   ca?: string;
   json?: boolean;
@@ -68,16 +68,16 @@ export function benchPlayersCommand(): Command {
     .option("--buffer <time>", "most media that a player holds", "25s")
     .option("--start-buffer <time>", "media that must be there before the first picture and after a stall", "2s")
     .option("--speed <n>", "how much faster than real time lines and playback run", positive, 1)
-    .option("--timeout <time>", "a server that sends nothing for so long, of real time, has failed (default: 10s)")
-    .option("--workers <n>", "threads that share the players", whole(1, 64))
-    .option("--seed <n>", "where in its line each player begins (default: 1)", whole(0, 2 ** 32 - 1))
+    .option("--timeout <time>", "a server that sends nothing for so long, of real time, has failed", "10s")
+    .option("--workers <n>", "threads that share the players", whole(1, 64), 1)
+    .option("--seed <n>", "where in its line each player begins", whole(0, 2 ** 32 - 1), 1)
     .option("--insecure", "accept any certificate")
     .option("--ca <file>", "certificates to trust, PEM")
     .option("--json", "print the result as JSON")
     .option("--out <file>", "also write the JSON to a file")
     .option("--html <file>", "also write a page with charts")
     .addHelpText("after", examples)
-    .action(async (_options: unknown, self: Command) => run(self.optsWithGlobals<Options>()));
+    .action(async (options: Options) => run(options));
 }
 
 async function run(options: Options): Promise<void> {
@@ -111,7 +111,6 @@ async function run(options: Options): Promise<void> {
       })
     : undefined;
   bar?.start(options.count, 0, { watching: 0 });
-  const workers = options.workers ?? 1;
   const ran = await runPlayers(
     {
       urls: options.url.map(checkUrl),
@@ -124,10 +123,10 @@ async function run(options: Options): Promise<void> {
       startLevelSeconds,
       watchSeconds,
       speed: options.speed,
-      serverTimeoutMs: secondsOf("--timeout", options.timeout ?? "10s") * 1000,
-      seed: options.seed ?? 1,
+      serverTimeoutMs: secondsOf("--timeout", options.timeout) * 1000,
+      seed: options.seed,
       tls: { caPem: options.ca === undefined ? null : readText("--ca", options.ca), insecure: options.insecure === true },
-      workers,
+      workers: options.workers,
     },
     abort.signal,
     ({ started, ended }) => bar?.update(ended, { watching: started - ended }),

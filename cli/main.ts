@@ -1,21 +1,37 @@
 // The command line: which commands there are, and how their failures reach the person who typed them.
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { Command } from "commander";
 import { OperatingError } from "../runtime/operating-error.js";
-import { packageRoot } from "../runtime/package-root.js";
+import { packageVersion } from "../runtime/package-root.js";
+import { applianceCommand } from "./appliance-command.js";
 import { benchCommand } from "./bench-command.js";
+import { controlPlaneCommand } from "./control-plane-command.js";
+import { demoCommand } from "./demo-command.js";
+import { gatewayCommand } from "./gateway-command.js";
+import { ingestCommand } from "./ingest-command.js";
+import { originCommand } from "./origin-command.js";
+import { steerCommand } from "./steer-command.js";
+
+/** In the order in which --help lists them. */
+const commands = [
+  demoCommand,
+  applianceCommand,
+  controlPlaneCommand,
+  gatewayCommand,
+  ingestCommand,
+  originCommand,
+  steerCommand,
+  benchCommand,
+];
 
 /** Runs one command of `argv` (as in process.argv). Exits with 1 when the command failed, with 2 when it was mistyped. */
 export async function runCommandLine(argv: readonly string[]): Promise<void> {
-  const { version } = JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8")) as { version: string };
   const program = new Command("millrace")
     .description("An open delivery system for video: edge appliances, and the control plane that steers players to them.")
-    .version(version)
+    .version(packageVersion)
     .showHelpAfterError("(add --help for what this command takes)")
     .configureHelp({ showGlobalOptions: true })
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
-  program.addCommand(benchCommand());
+  for (const command of commands) program.addCommand(command().copyInheritedSettings(program));
   try {
     await program.parseAsync(argv);
   } catch (error) {

@@ -1,5 +1,5 @@
 // Finds the folder of package.json, from the compiled files and from the sources alike.
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -12,3 +12,6 @@ function findPackageRoot(from: string): string {
 
 /** Absolute path of the folder that holds package.json. */
 export const packageRoot = findPackageRoot(dirname(fileURLToPath(import.meta.url)));
+
+/** The version of this package. */
+export const packageVersion = (JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8")) as { version: string }).version;

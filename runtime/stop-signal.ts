@@ -1,5 +1,8 @@
 // How a Millrace process is asked to stop: SIGTERM, SIGINT, or the end of the parent that started it.
 
+/** Interrupts that follow each other faster than this are one keystroke. */
+const sameInterruptMs = 300;
+
 /** Why a process stops. */
 export type StopReason = "SIGTERM" | "SIGINT" | "parent-gone";
 
@@ -9,14 +12,15 @@ export type StopReason = "SIGTERM" | "SIGINT" | "parent-gone";
  * parent.
  */
 export function onStop(drain: (reason: StopReason) => Promise<void>): void {
-  let stopping = false;
+  let stoppingSinceMs: number | undefined;
   const stop = (reason: StopReason) => {
-    if (stopping) {
-      // A terminal's Ctrl-C reaches parent and child together, and the parent then hangs up: that is still one wish.
-      if (reason !== "parent-gone") process.exit(130);
+    if (stoppingSinceMs !== undefined) {
+      // One Ctrl-C under `npm start` arrives twice, from the terminal and from npm; and a parent that stops hangs up too.
+      const sameWish = reason === "parent-gone" || (reason === "SIGINT" && performance.now() - stoppingSinceMs < sameInterruptMs);
+      if (!sameWish) process.exit(130);
       return;
     }
-    stopping = true;
+    stoppingSinceMs = performance.now();
     drain(reason).then(
       () => process.exit(0),
       (error: unknown) => {

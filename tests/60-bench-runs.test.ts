@@ -224,3 +224,20 @@ test("bench fills objects beside the load that it reports", async () => {
   assert.equal(background!.verified!.wrongBytes, 0);
   assert.ok(total.requests > 50);
 });
+
+test("bench replays a trace at its own times, each request of it once, over objects of its sizes", async (t) => {
+  const path = join(temporaryFolder(t), "trace.csv");
+  const lines = Array.from({ length: 200 }, (_, index) => `${100 + Math.floor(index / 50)},movie-${index % 7},${1000 * (1 + (index % 7))}`);
+  writeFileSync(path, `${lines.join("\n")}\n`);
+  const flags = ["-w", "replay", "--trace", path, "--trace-speed", "2", "--connections", "16", "--verify", "all"];
+  const { code, result } = await runBench(["--server", "floor", ...flags]);
+  assert.equal(code, 0, result.verdict.text);
+  const { total } = result.runs[0]!.rounds[0]!;
+  assert.equal(total.response!.count, 200);
+  assert.equal(
+    total.bodyBytes,
+    lines.reduce((sum, line) => sum + Number(line.split(",")[2]), 0),
+  );
+  // The last requests are due 3 s after the first, at twice the speed.
+  assert.ok(total.seconds >= 1.5 && total.seconds < 5, `${total.seconds} s`);
+});

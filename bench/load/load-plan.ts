@@ -38,7 +38,9 @@ export type LoopPlan =
   /** Each connection has one request under way all the time. */
   | { kind: "closed" }
   /** Requests are due at moments that do not depend on the answers. */
-  | { kind: "open"; requestsPerSecond: number; arrivals: "constant" | "poisson"; curve: RateCurve };
+  | { kind: "open"; requestsPerSecond: number; arrivals: "constant" | "poisson"; curve: RateCurve }
+  /** Request i is due this long after the start; in shared memory. Goes with the pick "trace". */
+  | { kind: "replay"; dueSeconds: Float64Array };
 
 /** How the open loop's rate moves over the run: "diurnal" passes through one day, with the given rate as its mean. */
 export const rateCurves = ["flat", "diurnal"] as const;
@@ -59,4 +61,6 @@ export type ObjectPick =
   /** Object i (from 0) has weight 1 / (i + 1)^alpha. */
   | { kind: "zipf"; alpha: number }
   /** Every object in turn, each range once: for reading what no one has read before. */
-  | { kind: "once" };
+  | { kind: "once" }
+  /** Request i asks for the object with this index; in shared memory. */
+  | { kind: "trace"; objectIndexes: Uint32Array };

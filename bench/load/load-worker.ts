@@ -16,8 +16,8 @@ export interface LoadWorkerData {
 /** "start" begins the loop; "finish" stops sending and waits for what is under way; "stop" ends at once. */
 export type LoadWorkerMessage = "start" | "finish" | "stop";
 
-/** Large enough that a 512 KiB range takes a few reads; small enough for the second-level cache (see decision 10 for what was measured). */
-const readBufferBytes = 256 * 1024;
+/** Measured from 16 KiB to 1 MiB: 64 KiB costs least per byte, for HTTP and HTTPS (docs/decisions/0010-load-generator.md). */
+const readBufferBytes = 64 * 1024;
 /** How often requests are checked for having taken too long. */
 const timeoutSweepMs = 50;
 /** A timer may be this late: nearer due times are waited for by turning the event loop. */
@@ -40,6 +40,9 @@ class LoadWorker implements ConnectionHost {
 
   // The open loop's clock; in the closed loop nothing is ever due.
   #nextDueUs = Number.POSITIVE_INFINITY;
+  #nextReplayed: number;
+  /** There is nothing more to ask for. */
+  #exhausted = false;
   #turnPending = false;
   /** When the next request became free to go: when it was due, or when a connection became free, whichever was later. */
   #freeSinceUs = 0;
@@ -50,6 +53,7 @@ class LoadWorker implements ConnectionHost {
     this.plan = data.plan;
     this.board = openLoadBoard(data.memory);
     this.#chooser = new RequestChooser(data.plan, data.worker);
+    this.#nextReplayed = data.worker;
     const { connections, workers } = data.plan;
     const own = Math.floor(connections / workers) + (data.worker < connections % workers ? 1 : 0);
     for (let i = 0; i < own; i++) this.#connections.push(new LoadConnection(this));
@@ -78,6 +82,9 @@ class LoadWorker implements ConnectionHost {
     if (loop.kind === "open") {
       // Workers take turns, so that together they keep the rate even.
       this.#nextDueUs = this.#startUs + (this.data.worker * 1e6) / loop.requestsPerSecond;
+      this.#turn();
+    } else if (loop.kind === "replay") {
+      this.#advanceDue();
       this.#turn();
     } else for (const connection of this.#free.splice(0)) this.#sendNow(connection);
   }
@@ -108,13 +115,13 @@ class LoadWorker implements ConnectionHost {
     if (this.#free.length === 1) this.#freeSinceUs = this.nowUs();
     // A request that waits for a connection goes out at once, not with the clock's next turn.
     this.#sendDue();
-    if (this.#state === "finishing") this.#checkFinished();
+    if (this.#state === "finishing" || this.#exhausted) this.#checkFinished();
   }
 
   onLost(connection: LoadConnection): void {
     const at = this.#free.indexOf(connection);
     if (at >= 0) this.#free.splice(at, 1);
-    if (this.#state === "finishing") this.#checkFinished();
+    if (this.#state === "finishing" || this.#exhausted) this.#checkFinished();
   }
 
   #sendNow(connection: LoadConnection): void {
@@ -124,6 +131,7 @@ class LoadWorker implements ConnectionHost {
     if (choice !== null) connection.send(choice, this.nowUs());
     else {
       this.#free.push(connection);
+      this.#exhausted = true;
       this.#checkFinished();
     }
   }
@@ -156,6 +164,7 @@ class LoadWorker implements ConnectionHost {
       if (choice === null) {
         this.#free.push(connection);
         this.#nextDueUs = Number.POSITIVE_INFINITY;
+        this.#exhausted = true;
         return;
       }
       recordLatency(this.board.sendLag, now - Math.max(this.#nextDueUs, this.#freeSinceUs));
@@ -167,7 +176,14 @@ class LoadWorker implements ConnectionHost {
   /** Moves the clock to the next due time: it never waits for answers. */
   #advanceDue(): void {
     const { loop, requests, workers } = this.plan;
-    if (loop.kind !== "open") return;
+    if (loop.kind === "replay") {
+      const dueSeconds = loop.dueSeconds[this.#nextReplayed];
+      this.#nextReplayed += workers;
+      this.#nextDueUs = dueSeconds === undefined ? Number.POSITIVE_INFINITY : this.#startUs + dueSeconds * 1e6;
+      if (dueSeconds === undefined) this.#exhausted = true;
+      return;
+    }
+    if (loop.kind === "closed") return;
     const fraction = this.#fraction(this.#nextDueUs);
     const crowdFactor = requests.crowd !== null && fraction >= requests.crowd.atFraction ? requests.crowd.rateFactor : 1;
     const rate = (loop.requestsPerSecond / workers) * rateFactor(loop.curve, fraction) * crowdFactor;
@@ -192,7 +208,7 @@ class LoadWorker implements ConnectionHost {
   }
 
   #checkFinished(): void {
-    const allSent = this.#nextDueUs > this.#finishUs || this.plan.loop.kind === "closed";
+    const allSent = this.#exhausted || this.#nextDueUs > this.#finishUs || this.plan.loop.kind === "closed";
     if (allSent && !this.#connections.some((connection) => connection.busy)) this.board.counters[counter.finished] = 1;
   }
 }

@@ -7,7 +7,15 @@ import { RequestChooser, type Viewer } from "./request-chooser.js";
 function planWith(flags: Partial<WorkloadFlags>, objects: number, workers = 1) {
   return planOf(
     { ...defaultFlags, ...flags },
-    { baseUrl: "http://127.0.0.1/", caPem: null, insecure: false, headers: {}, objects: generatedObjects(objects, 2_500_000), workers },
+    {
+      baseUrl: "http://127.0.0.1/",
+      caPem: null,
+      insecure: false,
+      headers: {},
+      objects: generatedObjects(objects, 2_500_000),
+      replay: null,
+      workers,
+    },
   );
 }
 

@@ -18,7 +18,7 @@ export interface Choice {
 export class RequestChooser {
   readonly #random: Random;
   readonly #zipf: ZipfChooser | null;
-  /** For objects asked for once: this worker takes every `workers`-th. */
+  /** For objects asked for once and for traces: this worker takes every `workers`-th. */
   #nextOnce: number;
   #crowded = false;
   readonly #choice: Choice;
@@ -86,6 +86,11 @@ export class RequestChooser {
         const object = objects[this.#nextOnce] ?? null;
         this.#nextOnce += this.plan.workers;
         return object;
+      }
+      case "trace": {
+        const index = requests.pick.objectIndexes[this.#nextOnce];
+        this.#nextOnce += this.plan.workers;
+        return index === undefined ? null : objects[index]!;
       }
     }
   }

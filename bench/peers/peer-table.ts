@@ -4,9 +4,10 @@ import { appliancePeer } from "./appliance-peer.js";
 import { floorPeer } from "./floor-peer.js";
 import { nginxPeer } from "./nginx-peer.js";
 import type { Peer } from "./peer.js";
+import { trafficserverPeer } from "./trafficserver-peer.js";
 import { varnishPeer } from "./varnish-peer.js";
 
-export const peers: readonly Peer[] = [nginxPeer, varnishPeer, floorPeer, appliancePeer];
+export const peers: readonly Peer[] = [nginxPeer, varnishPeer, trafficserverPeer, floorPeer, appliancePeer];
 
 /** @throws OperatingError "unknown-peer". */
 export function findPeer(name: string): Peer {

@@ -10,9 +10,10 @@ import { blindObserver } from "../observe/server-observer.js";
 import { sumOfErrors } from "../report/bench-result.js";
 import { openProgressBar } from "../report/progress-bar.js";
 import type { ResultBuilder } from "../report/result-builder.js";
-import { writeObjectFiles } from "../workloads/object-files.js";
+import { generatedObjects, writeObjectFiles } from "../workloads/object-files.js";
+import type { ReplayTrace } from "../workloads/replay-trace.js";
 import { runWorkloadRound, type MidRunCommand } from "../workloads/run-workload.js";
-import { bytesOf, planOf, type LoadTarget, type WorkloadFlags } from "../workloads/workload-flags.js";
+import { bytesOf, planOf, readReplayOf, type LoadTarget, type WorkloadFlags } from "../workloads/workload-flags.js";
 import { flagsOf, type Workload } from "../workloads/workload-table.js";
 import { makeCertificate } from "./certificate.js";
 import { floorPeer } from "./floor-peer.js";
@@ -51,9 +52,7 @@ interface Step {
 /** Adds subjects and rounds to `result`. True when everything that was asked for was run. */
 export async function runOnPeers(request: PeersRequest, result: ResultBuilder): Promise<boolean> {
   const steps = request.steps.map(({ workload, scheme }) => ({ workload, scheme, flags: flagsOf(workload, request.typed) }));
-  const objectBytes = new Set(steps.map(({ flags }) => bytesOf("objectSize", flags.objectSize)));
-  if (objectBytes.size !== 1) throw new OperatingError("bad-flag", "Cannot run these workloads together: their --object-size differs");
-  const count = Math.max(...steps.map(({ flags }) => flags.objects + (flags.fillConnections > 0 ? flags.fillObjects : 0)));
+  const { objects, replay } = await objectsFor(steps.map(({ flags }) => flags));
 
   const installed: Peer[] = [];
   for (const peer of request.peers) {
@@ -71,7 +70,7 @@ export async function runOnPeers(request: PeersRequest, result: ResultBuilder): 
   const scratch = await mkdtemp(join(tmpdir(), "millrace-bench-"));
   try {
     const files = request.files ?? join(scratch, "files");
-    const objects = await writeObjectFiles(files, { count, bytes: [...objectBytes][0]! });
+    await writeObjectFiles(files, objects);
     const bar = openProgressBar(plannedRounds(installed, steps));
     try {
       let done = 0;
@@ -79,7 +78,7 @@ export async function runOnPeers(request: PeersRequest, result: ResultBuilder): 
         const ofScheme = steps.filter((step) => step.scheme === scheme);
         if (ofScheme.length === 0) continue;
         for (const peer of installed) if (!peer.schemes.includes(scheme)) result.note(`${peer.name} speaks no ${scheme.toUpperCase()}`);
-        const group = new PeerGroup(request, { scheme, files, scratch, objects, steps: ofScheme }, result);
+        const group = new PeerGroup(request, { scheme, files, scratch, objects, replay, steps: ofScheme }, result);
         try {
           await group.start(installed.filter((peer) => peer.schemes.includes(scheme)));
           for (const step of ofScheme) {
@@ -102,6 +101,21 @@ export async function runOnPeers(request: PeersRequest, result: ResultBuilder): 
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+/** The objects that all steps together need. */
+async function objectsFor(flags: readonly WorkloadFlags[]): Promise<{ objects: CatalogueObject[]; replay: ReplayTrace | null }> {
+  const traced = flags.find(({ trace }) => trace !== "");
+  if (traced !== undefined) {
+    if (flags.some(({ trace }) => trace !== traced.trace))
+      throw new OperatingError("bad-flag", "Cannot run a replay together with another workload");
+    const replay = await readReplayOf(traced);
+    return { objects: replay!.objects, replay };
+  }
+  const sizes = new Set(flags.map(({ objectSize }) => bytesOf("objectSize", objectSize)));
+  if (sizes.size !== 1) throw new OperatingError("bad-flag", "Cannot run these workloads together: their --object-size differs");
+  const count = Math.max(...flags.map(({ objects, fillConnections, fillObjects }) => objects + (fillConnections > 0 ? fillObjects : 0)));
+  return { objects: generatedObjects(count, [...sizes][0]!), replay: null };
 }
 
 function plannedRounds(installed: readonly Peer[], steps: readonly Step[]): number {
@@ -128,6 +142,7 @@ class PeerGroup {
       files: string;
       scratch: string;
       objects: readonly CatalogueObject[];
+      replay: ReplayTrace | null;
       steps: readonly Step[];
     },
     readonly result: ResultBuilder,
@@ -142,7 +157,9 @@ class PeerGroup {
       return path;
     };
     const filesBytes = objects.reduce((sum, object) => sum + object.bytes, 0);
-    const memoryBytes = this.request.memoryBytes ?? filesBytes + memoryBesideFilesBytes;
+    // "Cold" is a set 8 times as large as the memory.
+    const cold = this.setting.steps.some(({ workload }) => workload.name === "cold");
+    const memoryBytes = this.request.memoryBytes ?? (cold ? Math.ceil(filesBytes / 8) : filesBytes + memoryBesideFilesBytes);
     const common = { files, certificate, memoryBytes };
     // Peers that fetch over HTTP get an origin that is not measured: nginx where it is installed.
     const originPeer = "version" in (await nginxPeer.find()) ? nginxPeer : floorPeer;
@@ -164,6 +181,7 @@ class PeerGroup {
           insecure: false,
           headers: {},
           objects,
+          replay: this.setting.replay,
           workers: this.request.workers,
         };
         this.members.push({ name: peer.name, server, target });
@@ -172,8 +190,13 @@ class PeerGroup {
         this.result.note(`${peer.name} (${scheme}) is missing: ${messageOf(error)}`);
       }
     }
+    // A replay shows how a cache warms up: nothing is read ahead of it.
+    if (this.setting.replay !== null) return;
     const foremost = Math.max(...this.setting.steps.map(({ flags }) => flags.objects));
-    for (const member of this.members) await this.#readAllOnce(member, objects.slice(0, foremost));
+    // Twice: the first reading brings objects to a cache's disk, and only the second to some caches' memory (Traffic Server).
+    for (const member of this.members) {
+      for (let pass = 0; pass < 2; pass++) await this.#readAllOnce(member, objects.slice(0, foremost));
+    }
   }
 
   /** One round; its figures go to the result. False when it was cut short. */
@@ -183,10 +206,10 @@ class PeerGroup {
     options: { round: number; onProgress: ReturnType<typeof openProgressBar>["update"] },
   ): Promise<boolean> {
     const { flags, workload, scheme } = step;
-    const { generator, midRun, signal, workers } = this.request;
+    const { generator, midRun, signal, workers, cores } = this.request;
     const { round, whole } = await runWorkloadRound(
       flags,
-      { ...member.target, objects: member.target.objects.slice(0, flags.objects) },
+      { ...member.target, objects: this.setting.replay === null ? member.target.objects.slice(0, flags.objects) : member.target.objects },
       {
         generator,
         midRun,
@@ -204,6 +227,7 @@ class PeerGroup {
         workload: facts,
         generator,
         workers: Math.min(workers, flags.connections),
+        sameCores: /^\d+$/.test(cores.server ?? "") && /^\d+$/.test(cores.generator ?? ""),
       });
     }
     return whole;
@@ -216,7 +240,7 @@ class PeerGroup {
         ...this.setting.steps[0]!.flags,
         pick: "once",
         walk: "sequential",
-        range: "1MiB",
+        range: "whole",
         rate: 0,
         crowdAt: 1,
         connections: 8,

@@ -37,12 +37,15 @@ export class ResultBuilder {
     if (!this.#result.notes.includes(text)) this.#result.notes.push(text);
   }
 
-  /** Adds a round to the run of this subject, scheme and workload. */
+  /**
+   * Adds a round to the run of this subject, scheme and workload. `sameCores`: server and generator have equally many cores, so that the one
+   * that spends more is the narrower place.
+   */
   addRound(
     round: Round,
-    of: { subject: string; scheme: "http" | "https"; workload: WorkloadFacts; generator: string; workers: number },
+    of: { subject: string; scheme: "http" | "https"; workload: WorkloadFacts; generator: string; workers: number; sameCores?: boolean },
   ): void {
-    const { subject, scheme, workload, generator, workers } = of;
+    const { subject, scheme, workload, generator, workers, sameCores = false } = of;
     let run = this.#result.runs.find(
       (run) => run.subject === subject && run.scheme === scheme && run.workload.name === workload.name && run.generator === generator,
     );
@@ -56,7 +59,11 @@ export class ResultBuilder {
     const where = `${workload.name} on ${subject} (${scheme})`;
     if (workload.flags["rate"] === 0) {
       const share = cpuSeconds === null ? 0 : cpuSeconds / round.total.seconds / workers;
+      const serverCpuSeconds = round.total.server.cpuSeconds;
       if (share > saturatedShare) this.note(`${where}: the generator had no processor time to spare; the server may do more than this`);
+      else if (sameCores && cpuSeconds !== null && serverCpuSeconds !== null && cpuSeconds > serverCpuSeconds) {
+        this.note(`${where}: the generator needed more processor time than the server; compare CPU s/GB rather than GB/s`);
+      }
     } else if (sendLag !== null && sendLag.p99 > lateMs) {
       this.note(
         `${where}: the generator sent 1 % of the requests more than ${sendLag.p99.toFixed(1)} ms late; latencies hold that time too`,

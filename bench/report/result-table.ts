@@ -1,6 +1,7 @@
 // Prints a result for people: one table, the notes, the verdict.
 import Table from "cli-table3";
 import { formatByteSize } from "../../runtime/byte-size.js";
+import { spreadOf } from "./medians.js";
 import type { BenchResult, Figures, Spread, WorkloadRun } from "./bench-result.js";
 
 /** Ratios are taken to this subject where it ran. */
@@ -8,6 +9,7 @@ const referenceSubject = "nginx";
 
 export function formatResult(result: BenchResult): string {
   const several = result.subjects.length > 1;
+  const ofGenerator = result.kind === "generator";
   const table = new Table({
     head: [
       "workload",
@@ -23,6 +25,7 @@ export function formatResult(result: BenchResult): string {
       "failed",
       "wrong\nbytes",
       ...(several ? [`GB/s, CPU/GB\n× ${referenceSubject}`] : []),
+      ...(ofGenerator ? ["generator, per CPU s\nrequests / GB"] : []),
     ],
     style: { head: [], border: [] },
   });
@@ -59,6 +62,7 @@ function rowsOf(run: WorkloadRun, result: BenchResult, several: boolean): string
       String(medians.errors),
       medians.wrongBytes === null ? "not checked" : String(medians.wrongBytes),
       ...(several ? [ratioText(run, result)] : []),
+      ...(result.kind === "generator" ? [generatorText(run)] : []),
     ],
   ];
   for (const round of run.rounds) {
@@ -89,6 +93,21 @@ function figuresRow(label: string, figures: Figures, subject: string | null): st
     figures.verified === null ? "not checked" : String(figures.verified.wrongBytes),
     ...(subject === null ? [] : [""]),
   ];
+}
+
+/** What the generator did in one second of its own processor time: what it could do at most on a core of its own. */
+function generatorText(run: WorkloadRun): string {
+  const per = (amount: (figures: Figures) => number) =>
+    spreadOf(run.rounds.map(({ total }) => (total.generator.cpuSeconds === null ? null : amount(total) / total.generator.cpuSeconds)));
+  const requests = number(
+    per((figures) => figures.requests),
+    (value) => value.toFixed(0),
+  );
+  const gigabytes = number(
+    per((figures) => figures.bodyBytes / 1e9),
+    (value) => value.toFixed(2),
+  );
+  return `${requests} / ${gigabytes}`;
 }
 
 function ratioText(run: WorkloadRun, result: BenchResult): string {

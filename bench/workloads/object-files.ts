@@ -17,23 +17,23 @@ export function generatedObjects(count: number, bytes: number): CatalogueObject[
   return Array.from({ length: count }, (_, number) => ({ name: objectName(number), bytes, contentNumber: number }));
 }
 
-function objectName(number: number): string {
+/** The name of generated object `number`. */
+export function objectName(number: number): string {
   return `object-${String(number).padStart(6, "0")}.bin`;
 }
 
-/** Writes `count` objects of `bytes` each and their catalogue into `folder`; files that are there with the right length are kept. */
-export async function writeObjectFiles(folder: string, set: { count: number; bytes: number }): Promise<CatalogueObject[]> {
-  const objects = generatedObjects(set.count, set.bytes);
+/** Writes generated objects and their catalogue into `folder`; files that are there with the right length are kept. */
+export async function writeObjectFiles(folder: string, objects: readonly CatalogueObject[]): Promise<void> {
   await mkdir(folder, { recursive: true });
-  const block = Buffer.allocUnsafe(Math.min(writeBytes, set.bytes));
-  for (const [number, object] of objects.entries()) {
-    const path = join(folder, object.name);
-    if ((await lengthOf(path)) === set.bytes) continue;
+  const block = Buffer.allocUnsafe(writeBytes);
+  for (const { name, bytes, contentNumber } of objects) {
+    const path = join(folder, name);
+    if ((await lengthOf(path)) === bytes) continue;
     const file = await open(`${path}.part`, "w");
     try {
-      for (let offset = 0; offset < set.bytes; offset += block.length) {
-        const piece = block.subarray(0, Math.min(block.length, set.bytes - offset));
-        fillWithContent(piece, number, offset);
+      for (let offset = 0; offset < bytes; offset += block.length) {
+        const piece = block.subarray(0, Math.min(block.length, bytes - offset));
+        fillWithContent(piece, contentNumber ?? 0, offset);
         await file.write(piece);
       }
     } finally {
@@ -42,7 +42,6 @@ export async function writeObjectFiles(folder: string, set: { count: number; byt
     await rename(`${path}.part`, path);
   }
   await writeFile(join(folder, catalogueName), catalogueText(objects));
-  return objects;
 }
 
 async function lengthOf(path: string): Promise<number> {

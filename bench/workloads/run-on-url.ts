@@ -6,7 +6,7 @@ import { openProgressBar } from "../report/progress-bar.js";
 import type { ResultBuilder } from "../report/result-builder.js";
 import { catalogueName, generatedObjects, parseCatalogue, readCatalogueFile } from "./object-files.js";
 import { runWorkloadRound, type MidRunCommand } from "./run-workload.js";
-import { bytesOf, type WorkloadFlags } from "./workload-flags.js";
+import { bytesOf, readReplayOf, type WorkloadFlags } from "./workload-flags.js";
 import { flagsOf, type Workload } from "./workload-table.js";
 
 const fetchTimeoutMs = 5000;
@@ -44,14 +44,15 @@ export async function runOnUrl(request: UrlRequest, result: ResultBuilder): Prom
   try {
     for (const { workload, flags } of steps) {
       const wanted = flags.objects + (flags.fillConnections > 0 ? flags.fillObjects : 0);
-      const set = objects ?? generatedObjects(wanted, bytesOf("objectSize", flags.objectSize));
+      const replay = await readReplayOf(flags);
+      const set = replay?.objects ?? objects ?? generatedObjects(wanted, bytesOf("objectSize", flags.objectSize));
       const { caPem, insecure, headers, workers } = request;
       for (let round = 0; round < flags.rounds; round++) {
         if (request.signal.aborted) return false;
         bar.begin(done++, workload.name);
         const outcome = await runWorkloadRound(
           flags,
-          { baseUrl: url.href, caPem, insecure, headers, workers, objects: set.slice(0, flags.objects) },
+          { baseUrl: url.href, caPem, insecure, headers, workers, replay, objects: replay === null ? set.slice(0, flags.objects) : set },
           {
             round,
             observer,

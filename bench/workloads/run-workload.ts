@@ -41,7 +41,7 @@ export async function runWorkloadRound(
     throw new OperatingError("no-fill-objects", "Cannot run a fill beside the load: there are no objects left to fill");
   const fillPlan = planOf(
     { ...flags, pick: "once", walk: "sequential", rate: 0, connections: flags.fillConnections, warmup: "0s" },
-    { ...target, objects: cold, workers: 1 },
+    { ...target, objects: cold, replay: null, workers: 1 },
   );
   const fillLoad = async () => {
     // What is filled in the warm-up could not be filled again in the measured part.

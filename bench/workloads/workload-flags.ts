@@ -2,6 +2,7 @@
 import { parseByteSize } from "../../runtime/byte-size.js";
 import { parseDurationMs } from "../../runtime/duration.js";
 import { OperatingError } from "../../runtime/operating-error.js";
+import { readReplayTrace, type ReplayTrace } from "./replay-trace.js";
 import { rateCurves, type CatalogueObject, type LoadPlan, type RateCurve, type RequestPlan } from "../load/load-plan.js";
 
 /** As a person types them. Each name is a flag of `millrace bench`, in camel case. */
@@ -24,6 +25,14 @@ export interface WorkloadFlags {
   crowdAt: number;
   crowdShare: number;
   crowdFactor: number;
+  /** A request trace to replay instead of the choices above; "" is none. */
+  trace: string;
+  /** What the trace's clock is multiplied by. */
+  traceSpeed: number;
+  /** Requests of the trace that are replayed at most. */
+  traceRequests: number;
+  /** Larger objects of the trace are cut to this. */
+  traceObjectMax: string;
   /** Connections that read never-read objects beside the load that is reported: what a server fills meanwhile. 0 is none. */
   fillConnections: number;
   fillObjects: number;
@@ -49,6 +58,10 @@ export const defaultFlags: Readonly<WorkloadFlags> = {
   crowdAt: 1,
   crowdShare: 0.9,
   crowdFactor: 4,
+  trace: "",
+  traceSpeed: 1,
+  traceRequests: 100_000,
+  traceObjectMax: "8MiB",
   fillConnections: 0,
   fillObjects: 256,
   verify: "sample",
@@ -62,6 +75,9 @@ export const defaultFlags: Readonly<WorkloadFlags> = {
 /** One of 16 bodies: about 2 % of the generator's time at 512 KiB. */
 const sampleShare = 1 / 16;
 
+/** After a trace's last request is due: for its answer. */
+const replayGraceSeconds = 1;
+
 /** Where the load goes, which the flags don't say. */
 export interface LoadTarget {
   baseUrl: string;
@@ -69,39 +85,59 @@ export interface LoadTarget {
   insecure: boolean;
   headers: Record<string, string>;
   objects: readonly CatalogueObject[];
+  /** The trace to replay over `objects`, where the flags name one. */
+  replay: ReplayTrace | null;
   workers: number;
 }
 
 /** @throws OperatingError "bad-flag" that names the flag. */
 export function planOf(flags: Readonly<WorkloadFlags>, target: LoadTarget): LoadPlan {
   const rate = atLeast("rate", flags.rate, 0);
+  const { replay } = target;
   return {
     baseUrl: target.baseUrl,
     tls: { caPem: target.caPem, insecure: target.insecure },
     headers: target.headers,
     objects: target.objects,
     requests: {
-      rangeBytes: flags.range === "whole" ? "whole" : bytesOf("range", flags.range),
+      rangeBytes: flags.range === "whole" || replay !== null ? "whole" : bytesOf("range", flags.range),
       walk: oneOf("walk", flags.walk, ["random", "sequential"] as const),
-      pick: pickOf(flags),
+      pick: replay === null ? pickOf(flags) : { kind: "trace", objectIndexes: replay.objectIndexes },
       crowd: flags.crowdAt < 1 ? { atFraction: flags.crowdAt, share: flags.crowdShare, rateFactor: flags.crowdFactor } : null,
     },
-    loop:
-      rate === 0
-        ? { kind: "closed" }
-        : {
-            kind: "open",
-            requestsPerSecond: rate,
-            arrivals: oneOf("arrivals", flags.arrivals, ["constant", "poisson"] as const),
-            curve: oneOf<RateCurve>("curve", flags.curve, rateCurves),
-          },
+    loop: loopOf(flags, rate, replay),
     connections: atLeast("connections", flags.connections, 1),
     workers: Math.min(target.workers, flags.connections),
     verifyShare: { all: 1, sample: sampleShare, none: 0 }[oneOf("verify", flags.verify, ["all", "sample", "none"] as const)],
     requestTimeoutMs: msOf("timeout", flags.timeout),
-    warmupSeconds: msOf("warmup", flags.warmup) / 1000,
-    seconds: msOf("duration", flags.duration) / 1000,
+    // A trace is replayed from its first request on: nothing of it may be lost in a warm-up.
+    warmupSeconds: replay === null ? msOf("warmup", flags.warmup) / 1000 : 0,
+    seconds: Math.min(
+      msOf("duration", flags.duration) / 1000,
+      replay === null ? Number.POSITIVE_INFINITY : replay.seconds + replayGraceSeconds,
+    ),
     seed: flags.seed,
+  };
+}
+
+/** The trace that the flags name; null where they name none. */
+export async function readReplayOf(flags: Readonly<WorkloadFlags>): Promise<ReplayTrace | null> {
+  if (flags.trace === "") return null;
+  return readReplayTrace(flags.trace, {
+    speed: numberOf("traceSpeed", flags.traceSpeed, 0),
+    maxRequests: flags.traceRequests,
+    objectMaxBytes: bytesOf("traceObjectMax", flags.traceObjectMax),
+  });
+}
+
+function loopOf(flags: Readonly<WorkloadFlags>, rate: number, replay: ReplayTrace | null): LoadPlan["loop"] {
+  if (replay !== null) return { kind: "replay", dueSeconds: replay.dueSeconds };
+  if (rate === 0) return { kind: "closed" };
+  return {
+    kind: "open",
+    requestsPerSecond: rate,
+    arrivals: oneOf("arrivals", flags.arrivals, ["constant", "poisson"] as const),
+    curve: oneOf<RateCurve>("curve", flags.curve, rateCurves),
   };
 }
 
@@ -117,6 +153,10 @@ export function flagName(key: string): string {
 
 function fail(key: string, expected: string, received: unknown): never {
   throw new OperatingError("bad-flag", `Cannot use ${flagName(key)}: expected ${expected}: received ${JSON.stringify(received)}`);
+}
+
+function numberOf(key: keyof WorkloadFlags, value: number, above: number): number {
+  return value > above ? value : fail(key, `a number above ${above}`, value);
 }
 
 export function bytesOf(key: keyof WorkloadFlags, text: string): number {

@@ -34,6 +34,11 @@ export const workloads: readonly Workload[] = [
     flags: { ...inMemory, pick: "zipf", rate: 500, crowdAt: 0.33, crowdShare: 0.9, crowdFactor: 4, duration: "15s", connections: 256 },
   },
   {
+    name: "replay",
+    title: "Replay of a request trace at its own times: --trace FILE (CSV time,id,size or oracleGeneral binary), whole objects",
+    flags: { range: "whole", connections: 256, rounds: 1, duration: "10m" },
+  },
+  {
     name: "fill",
     title: "Ranges in memory while the server fills objects that no one read before",
     flags: { ...inMemory, pick: "zipf", rate: 500, fillConnections: 4, fillObjects: 256, connections: 128, rounds: 1 },

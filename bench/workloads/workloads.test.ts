@@ -8,7 +8,15 @@ import { catalogueName, generatedObjects, parseCatalogue, readCatalogueFile, wri
 import { defaultFlags, planOf } from "./workload-flags.js";
 import { canonicalWorkloads, findWorkload, flagsOf, flagsText, workloads } from "./workload-table.js";
 
-const target = { baseUrl: "http://127.0.0.1/", caPem: null, insecure: false, headers: {}, objects: generatedObjects(2, 100), workers: 1 };
+const target = {
+  baseUrl: "http://127.0.0.1/",
+  caPem: null,
+  insecure: false,
+  headers: {},
+  objects: generatedObjects(2, 100),
+  replay: null,
+  workers: 1,
+};
 
 test("every workload stands for flags that make a plan", () => {
   for (const workload of [...workloads, ...canonicalWorkloads]) {
@@ -50,7 +58,8 @@ test("planOf() names the flag that it can't use", () => {
 test("writeObjectFiles() writes objects that verify, and a catalogue that reads back", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "millrace-objects-"));
   t.after(() => rmSync(folder, { recursive: true }));
-  const objects = await writeObjectFiles(folder, { count: 3, bytes: 5_000_000 });
+  const objects = generatedObjects(3, 5_000_000);
+  await writeObjectFiles(folder, objects);
   for (const object of objects) {
     const bytes = readFileSync(join(folder, object.name));
     assert.equal(bytes.length, 5_000_000);

@@ -67,8 +67,9 @@ export interface FetchManifestRequest {
   knownVersion: bigint;
 }
 
-/** A part of a manifest. All parts of one answer carry the same version. */
+/** A part of a manifest, of 1,000 entries at most. All parts of one answer carry the same version. */
 export interface FetchManifestResponse {
+  /** Made from the entries: it changes when and only when they do. Never 0. */
   version: bigint;
   entries: ManifestEntry[];
 }
@@ -106,7 +107,8 @@ export interface ReportHoldingsRequest {
   bootId: string;
   /**
    * One more than the last acknowledged report of this boot, from 1. A report that was sent before is acknowledged again
-   * and not applied twice.
+   * and not applied twice. A number that skips one is refused (FAILED_PRECONDITION, reason "holdings-gap"); a first part of
+   * a full report may skip.
    */
   sequence: bigint;
   /** First part of a full report: forget what was known before. */
@@ -920,7 +922,7 @@ export const ReportHoldingsResponse: MessageFns<ReportHoldingsResponse> = {
 /** Spoken by every appliance to the control plane. */
 export type FillServiceService = typeof FillServiceService;
 export const FillServiceService = {
-  /** The manifest of one appliance, best first. Empty stream when `known_version` is the newest. */
+  /** The manifest of one appliance, best first. Empty stream when `known_version` is the one in force. */
   fetchManifest: {
     path: "/millrace.fill.v1.FillService/FetchManifest" as const,
     requestStream: false as const,
@@ -956,7 +958,7 @@ export const FillServiceService = {
 } as const;
 
 export interface FillServiceServer extends UntypedServiceImplementation {
-  /** The manifest of one appliance, best first. Empty stream when `known_version` is the newest. */
+  /** The manifest of one appliance, best first. Empty stream when `known_version` is the one in force. */
   fetchManifest: handleServerStreamingCall<FetchManifestRequest, FetchManifestResponse>;
   /** Where an appliance should fetch one object from, in order of preference. */
   rankSources: handleUnaryCall<RankSourcesRequest, RankSourcesResponse>;
@@ -965,7 +967,7 @@ export interface FillServiceServer extends UntypedServiceImplementation {
 }
 
 export interface FillServiceClient extends Client {
-  /** The manifest of one appliance, best first. Empty stream when `known_version` is the newest. */
+  /** The manifest of one appliance, best first. Empty stream when `known_version` is the one in force. */
   fetchManifest(
     request: FetchManifestRequest,
     options?: Partial<CallOptions>,

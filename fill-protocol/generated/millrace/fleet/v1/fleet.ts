@@ -229,9 +229,12 @@ export interface HeartbeatRequest {
 export interface HeartbeatResponse {
   /** The control plane does not know this boot (it was restored, or expired the appliance): Register again. */
   registerAgain: boolean;
-  /** The control plane's holdings of this appliance are not at `holdings_sequence`: report all of them. */
+  /**
+   * The control plane's holdings of this appliance are not at `holdings_sequence`, or this boot has not reported in full
+   * yet: report all of them, with the next sequence number.
+   */
   reportAllHoldings: boolean;
-  /** The newest manifest made for this appliance. */
+  /** The manifest made for this appliance now. A tag, not a counter: fetch when it is another than the known one. */
   manifestVersion: bigint;
 }
 
@@ -1740,7 +1743,11 @@ export const ApplianceStatus: MessageFns<ApplianceStatus> = {
 /** Spoken by every appliance to the control plane. */
 export type FleetServiceService = typeof FleetServiceService;
 export const FleetServiceService = {
-  /** Announces an appliance. Repeated after a restart or when a heartbeat is answered with `register_again`. */
+  /**
+   * Announces an appliance. Repeated after a restart or when a heartbeat is answered with `register_again`. A new boot
+   * takes the place of the one before. The boot that lost its place is refused (FAILED_PRECONDITION, reason
+   * "boot-superseded") for as long as the new one is alive, so that two processes with one id don't push each other out.
+   */
   register: {
     path: "/millrace.fleet.v1.FleetService/Register" as const,
     requestStream: false as const,
@@ -1788,7 +1795,11 @@ export const FleetServiceService = {
 } as const;
 
 export interface FleetServiceServer extends UntypedServiceImplementation {
-  /** Announces an appliance. Repeated after a restart or when a heartbeat is answered with `register_again`. */
+  /**
+   * Announces an appliance. Repeated after a restart or when a heartbeat is answered with `register_again`. A new boot
+   * takes the place of the one before. The boot that lost its place is refused (FAILED_PRECONDITION, reason
+   * "boot-superseded") for as long as the new one is alive, so that two processes with one id don't push each other out.
+   */
   register: handleUnaryCall<RegisterRequest, RegisterResponse>;
   /**
    * Says "I am alive", with what steering needs to know. An appliance that is silent for
@@ -1802,7 +1813,11 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
 }
 
 export interface FleetServiceClient extends Client {
-  /** Announces an appliance. Repeated after a restart or when a heartbeat is answered with `register_again`. */
+  /**
+   * Announces an appliance. Repeated after a restart or when a heartbeat is answered with `register_again`. A new boot
+   * takes the place of the one before. The boot that lost its place is refused (FAILED_PRECONDITION, reason
+   * "boot-superseded") for as long as the new one is alive, so that two processes with one id don't push each other out.
+   */
   register(
     request: RegisterRequest,
     callback: (error: ServiceError | null, response: RegisterResponse) => void,

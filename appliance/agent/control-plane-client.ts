@@ -1,0 +1,86 @@
+// The appliance's calls to the control plane: gRPC with deadlines, as promises.
+import { credentials, Metadata, type ClientUnaryCall, type ServiceError } from "@grpc/grpc-js";
+import {
+  FillServiceClient,
+  type FetchManifestRequest,
+  type FetchManifestResponse,
+  type RankSourcesRequest,
+  type RankSourcesResponse,
+  type ReportHoldingsRequest,
+  type ReportHoldingsResponse,
+} from "../../fill-protocol/generated/millrace/fill/v1/fill.js";
+import {
+  FleetServiceClient,
+  type HeartbeatRequest,
+  type HeartbeatResponse,
+  type RegisterRequest,
+  type RegisterResponse,
+  type RenewLeaseRequest,
+  type RenewLeaseResponse,
+} from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
+import { OperatingError } from "../../runtime/operating-error.js";
+
+/** A control plane that does not answer within this is taken for away; the next heartbeat tries again. */
+const callTimeoutMs = 3000;
+/** A manifest is streamed; each part of it comes within this. */
+const manifestTimeoutMs = 60_000;
+/** Reconnecting gets slower up to this, so that a control plane that comes back is found soon. */
+const reconnectMaxMs = 2000;
+
+export class ControlPlaneClient {
+  readonly #fleet: FleetServiceClient;
+  readonly #fill: FillServiceClient;
+
+  /** @throws OperatingError "settings-invalid" when `url` is not grpc://host:port. */
+  constructor(url: string) {
+    const parsed = URL.canParse(url) ? new URL(url) : undefined;
+    if (parsed?.protocol !== "grpc:" || parsed.port === "") {
+      throw new OperatingError("settings-invalid", `Cannot use control plane ${url}: expected grpc://host:port`, { source: url });
+    }
+    const options = { "grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": reconnectMaxMs };
+    this.#fleet = new FleetServiceClient(parsed.host, credentials.createInsecure(), options);
+    this.#fill = new FillServiceClient(parsed.host, credentials.createInsecure(), options);
+  }
+
+  register(request: RegisterRequest): Promise<RegisterResponse> {
+    return call((done) => this.#fleet.register(request, new Metadata(), deadline(callTimeoutMs), done));
+  }
+
+  heartbeat(request: HeartbeatRequest): Promise<HeartbeatResponse> {
+    return call((done) => this.#fleet.heartbeat(request, new Metadata(), deadline(callTimeoutMs), done));
+  }
+
+  renewLease(request: RenewLeaseRequest): Promise<RenewLeaseResponse> {
+    return call((done) => this.#fleet.renewLease(request, new Metadata(), deadline(callTimeoutMs), done));
+  }
+
+  reportHoldings(request: ReportHoldingsRequest): Promise<ReportHoldingsResponse> {
+    return call((done) => this.#fill.reportHoldings(request, new Metadata(), deadline(callTimeoutMs), done));
+  }
+
+  rankSources(request: RankSourcesRequest): Promise<RankSourcesResponse> {
+    return call((done) => this.#fill.rankSources(request, new Metadata(), deadline(callTimeoutMs), done));
+  }
+
+  /** All parts of a manifest, in order. */
+  async fetchManifest(request: FetchManifestRequest): Promise<FetchManifestResponse[]> {
+    const parts: FetchManifestResponse[] = [];
+    for await (const part of this.#fill.fetchManifest(request, deadline(manifestTimeoutMs))) parts.push(part as FetchManifestResponse);
+    return parts;
+  }
+
+  close(): void {
+    this.#fleet.close();
+    this.#fill.close();
+  }
+}
+
+function deadline(timeoutMs: number): { deadline: number } {
+  return { deadline: Date.now() + timeoutMs };
+}
+
+function call<Response>(begin: (done: (error: ServiceError | null, response: Response) => void) => ClientUnaryCall): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    begin((error, response) => (error ? reject(error) : resolve(response)));
+  });
+}

@@ -1,0 +1,85 @@
+// Counters in shared memory: one row per thread, so that counting is one plain addition and takes no lock.
+
+/** Every counter of the appliance: its name for Prometheus, its fixed labels, and what to do about it. */
+export const counterTable = {
+  requests: { name: "millrace_requests_total", help: "Requests received, of every kind." },
+  status200: {
+    name: "millrace_responses_total",
+    labels: { status: "200" },
+    help: "Responses begun, by status. A rise of 5xx: look at upstreams and disks.",
+  },
+  status206: { name: "millrace_responses_total", labels: { status: "206" } },
+  status304: { name: "millrace_responses_total", labels: { status: "304" } },
+  status307: { name: "millrace_responses_total", labels: { status: "307" } },
+  status400: { name: "millrace_responses_total", labels: { status: "400" } },
+  status404: { name: "millrace_responses_total", labels: { status: "404" } },
+  status405: { name: "millrace_responses_total", labels: { status: "405" } },
+  status412: { name: "millrace_responses_total", labels: { status: "412" } },
+  status416: { name: "millrace_responses_total", labels: { status: "416" } },
+  status502: { name: "millrace_responses_total", labels: { status: "502" } },
+  status503: { name: "millrace_responses_total", labels: { status: "503" } },
+  status504: { name: "millrace_responses_total", labels: { status: "504" } },
+  statusOther: { name: "millrace_responses_total", labels: { status: "other" } },
+  bytesSent: { name: "millrace_sent_bytes_total", help: "Bytes of bodies handed to the network." },
+  responsesAborted: {
+    name: "millrace_responses_aborted_total",
+    labels: { by: "client" },
+    help: "Responses that ended before their last byte. By the client: it left. By us: a chunk could not be had in mid-body; look at upstreams.",
+  },
+  responsesBroken: { name: "millrace_responses_aborted_total", labels: { by: "appliance" } },
+  /** Goes up and down: a gauge, not a counter. */
+  underWay: { name: "millrace_responses_under_way" },
+  chunksFromMemory: {
+    name: "millrace_chunks_served_total",
+    labels: { from: "memory" },
+    help: "Chunks that responses used, by where they came from.",
+  },
+  chunksFromDisk: { name: "millrace_chunks_served_total", labels: { from: "disk" } },
+  chunksFromUpstream: { name: "millrace_chunks_served_total", labels: { from: "upstream" } },
+  slotsBad: {
+    name: "millrace_slots_bad_total",
+    help: "Slots that did not hold what the index said, and were dropped. More than a few after a crash: the disk alters data; replace it.",
+  },
+  framesShort: {
+    name: "millrace_frames_short_total",
+    help: "Times that no frame was free: every one was pinned by a response. Give the appliance more ram.",
+  },
+  fetches: { name: "millrace_fill_fetches_total", help: "Chunks asked for upstream." },
+  fetchedBytes: { name: "millrace_fill_fetched_bytes_total", help: "Bytes of chunks that came from upstream and were right." },
+  fetchesFailed: { name: "millrace_fill_fetches_failed_total", help: "Fetches that ended without the chunk; the next upstream is asked." },
+  chunksWrong: {
+    name: "millrace_fill_wrong_chunks_total",
+    help: "Chunks whose bytes did not match the origin's digests, and were thrown away. Not 0: an upstream alters data.",
+  },
+  chunksStored: { name: "millrace_fill_stored_chunks_total", help: "Chunks written to a disk and committed to the index." },
+  chunksNotStored: {
+    name: "millrace_fill_not_stored_chunks_total",
+    help: "Chunks that were served from memory only, because no disk could take them.",
+  },
+  chunksEvicted: { name: "millrace_evicted_chunks_total", help: "Chunks that gave their slot to another." },
+} as const satisfies Record<string, { name: string; labels?: Record<string, string>; help?: string }>;
+
+export type CounterName = keyof typeof counterTable;
+
+const names = Object.keys(counterTable) as CounterName[];
+
+/** The place of each counter in a row. */
+export const counterPlace = Object.fromEntries(names.map((name, place) => [name, place])) as Readonly<Record<CounterName, number>>;
+
+/** Memory for `threads` rows. */
+export function allocateCounters(threads: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(threads * names.length * 8);
+}
+
+/** One thread's row: add to `row[counterPlace.NAME]`. Numbers are exact up to 2^53. */
+export function counterRow(memory: SharedArrayBuffer, thread: number): Float64Array {
+  return new Float64Array(memory, thread * names.length * 8, names.length);
+}
+
+/** The sum of one counter over all threads. */
+export function sumCounter(memory: SharedArrayBuffer, name: CounterName): number {
+  const all = new Float64Array(memory);
+  let sum = 0;
+  for (let at = counterPlace[name]; at < all.length; at += names.length) sum += all[at]!;
+  return sum;
+}

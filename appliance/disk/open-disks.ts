@@ -1,0 +1,53 @@
+// At the start: which disks are there, who they are, and which number the index gives each.
+import type { Log } from "../../runtime/log.js";
+import { OperatingError } from "../../runtime/operating-error.js";
+import { readDiskIdentity } from "./disk-identity.js";
+import { DiskSet, type DiskDescription, type DiskState } from "./disk-set.js";
+import { slotCountOf, type SlabGeometry } from "./slab-geometry.js";
+
+/** What the index remembers of disks. */
+export interface DiskRegister {
+  knownDisks(): { diskNumber: number; uuid: string; path: string }[];
+  enrolDisk(uuid: string, path: string): Promise<number>;
+}
+
+export interface OpenDisksOptions {
+  wanted: readonly { path: string; size: number }[];
+  geometry: SlabGeometry;
+  register: DiskRegister;
+  log: Log;
+}
+
+/**
+ * The disks of the settings. One that was here before and is missing now starts offline: the others serve, and what it held is fetched
+ * again when it is asked for.
+ *
+ * @throws OperatingError "disk-missing" for a path that is not there and never was, or when no disk at all is there; "disk-refused" for one that holds something else.
+ */
+export async function openDisks({ wanted, geometry, register, log }: OpenDisksOptions): Promise<DiskSet> {
+  const disks: DiskDescription[] = [];
+  const states: DiskState[] = [];
+  const uuids = new Map<string, string>();
+  for (const { path, size } of wanted) {
+    const found = readDiskIdentity(path, geometry.chunkBytes);
+    const capacity = { path, capacityBytes: size, slotCount: slotCountOf(geometry, size) };
+    if (found.state === "missing") {
+      const known = register.knownDisks().find((disk) => disk.path === path);
+      if (!known) throw new OperatingError("disk-missing", `Cannot use disk ${path}: ${found.reason}`, { source: path });
+      log.error({ disk: path, uuid: known.uuid, reason: found.reason }, "a disk is missing; starting without it");
+      disks.push({ diskNumber: known.diskNumber, uuid: known.uuid, ...capacity });
+      states.push("offline");
+      continue;
+    }
+    const { uuid } = found.identity;
+    const twin = uuids.get(uuid);
+    if (twin) throw new OperatingError("disk-refused", `Cannot use disk ${path}: it is the same disk as ${twin}`, { source: path });
+    uuids.set(uuid, path);
+    disks.push({ diskNumber: await register.enrolDisk(uuid, path), uuid, ...capacity });
+    states.push("online");
+  }
+  if (!states.includes("online")) throw new OperatingError("disk-missing", "Cannot start: none of the disks is there");
+  const set = new DiskSet(disks);
+  for (const [place, { diskNumber }] of disks.entries()) set.setState(diskNumber, states[place]!);
+  return set;
+}

@@ -1,0 +1,70 @@
+// What the threads of an appliance say to each other. Plain data, sent by structured clone.
+import type { ObjectRecord } from "./object.js";
+
+/** Why something could not be had from upstream, with the HTTP status that a player sees. */
+export const fillFailures = {
+  /** Every upstream that answered says that there is no such object. */
+  "not-found": 404,
+  /** No upstream gave a right answer. */
+  "upstream-failed": 502,
+  "upstream-timeout": 504,
+  /** All frames are pinned, or too many fetches are waiting. */
+  busy: 503,
+  /** The object has a newer version now; what was asked for is no more to be had. */
+  "version-changed": 502,
+} as const;
+
+export type FillFailure = keyof typeof fillFailures;
+
+export type DescribeOutcome = { object: ObjectRecord } | { failure: FillFailure };
+
+/** `frame` is pinned once for the thread that asked. */
+export type FetchOutcome = { frame: number } | { failure: FillFailure };
+
+/** From a serving worker to the fill worker. `id` comes back with the answer. */
+export type ServeToFill =
+  | { type: "describe"; id: number; path: string; hops: number; refresh: boolean }
+  | { type: "fetch"; id: number; object: ObjectRecord; chunk: number; hops: number }
+  | { type: "digests"; id: number; object: ObjectRecord }
+  /** A slot that did not hold what the index said. */
+  | { type: "bad-slot"; objectKey: Uint8Array; chunk: number; diskNumber: number; slot: number };
+
+export type FillToServe =
+  | { type: "described"; id: number; outcome: DescribeOutcome }
+  | { type: "fetched"; id: number; outcome: FetchOutcome }
+  | { type: "digests"; id: number; digests: Uint8Array | undefined }
+  /** The object has a newer version, or is gone: look again before the next answer. */
+  | { type: "changed"; path: string };
+
+export interface ManifestItem {
+  path: string;
+  sizeBytes: number;
+  etag: string;
+}
+
+/** How far the manifest's objects are held. */
+export interface FillProgress {
+  manifestVersion: string;
+  objects: number;
+  objectsHeld: number;
+  bytes: number;
+  bytesHeld: number;
+  /** Objects that could not be filled in the last round, with why; at most 20. */
+  failed: { path: string; reason: string }[];
+}
+
+export type MainToFill =
+  | { type: "manifest"; version: string; items: ManifestItem[] }
+  | { type: "sources"; id: number; urls: string[] }
+  | { type: "stop" };
+
+export type FillToMain =
+  | { type: "ready" }
+  | { type: "held-changed"; paths: string[] }
+  | { type: "ask-sources"; id: number; path: string }
+  | { type: "progress"; progress: FillProgress }
+  | { type: "stopped" };
+
+export type MainToServe = { type: "drain" } | { type: "close" };
+
+export type ServeToMain = { type: "listening" } | { type: "failed"; code: string; message: string } | { type: "drained" };

@@ -1,0 +1,219 @@
+// Puts fetched chunks on disks in batches: slots are written, synced, and only then known to the index.
+//
+// A batch goes through four steps; a kill between any two leaves an index that points at whole chunks only:
+//
+//   1. the index forgets what lay in the slots that will be written again      (kill: the old chunks are lost, they were to go)
+//   2. headers and chunks are written                                          (kill: slots that nobody points at)
+//   3. fdatasync of the slabs                                                   (kill: the same)
+//   4. the index remembers the new chunks                                       (kill: they are there)
+import type { Clock } from "../../runtime/clock.js";
+import type { Log } from "../../runtime/log.js";
+import { errnoOf, messageOf } from "../../runtime/operating-error.js";
+import { counterPlace } from "../counters.js";
+import { orderDisks } from "../disk/choose-disk.js";
+import type { DiskDescription, DiskSet } from "../disk/disk-set.js";
+import { SlotAllocator } from "../disk/slot-allocator.js";
+import type { SlotWriter } from "../disk/slot-writer.js";
+import type { ChunkIndex, PlacedChunk, SlotPlace } from "../index/chunk-index.js";
+import type { FrameArena } from "../memory/frame-arena.js";
+import { objectKeyOf, type ObjectRecord } from "../object.js";
+
+/** A disk whose file system is full is not written to for so long. */
+const fullForMs = 10_000;
+
+export interface ChunkStoreOptions {
+  arena: FrameArena;
+  index: ChunkIndex;
+  disks: DiskSet;
+  writer: SlotWriter;
+  /** Chunks that wait for their batch hold a frame each; beyond this many, chunks are not stored. */
+  waitingMax: number;
+  clock: Clock;
+  /** These paths are held more, or less, than before. */
+  onHeldChanged: (paths: readonly string[]) => void;
+  counters: Float64Array;
+  log: Log;
+}
+
+interface WaitingChunk {
+  name: string;
+  object: ObjectRecord;
+  chunk: number;
+  frame: number;
+}
+
+interface PlacedWaitingChunk extends WaitingChunk {
+  disk: DiskDescription;
+  slot: number;
+  /** Header and chunk are on the disk. */
+  written: boolean;
+  /** The index knows it. */
+  committed: boolean;
+}
+
+export class ChunkStore {
+  readonly #options: ChunkStoreOptions;
+  readonly #allocators = new Map<number, SlotAllocator>();
+  readonly #fullUntilMs = new Map<number, number>();
+  #waiting: WaitingChunk[] = [];
+  /** What waits, or is in the batch under way. */
+  readonly #names = new Set<string>();
+  #running: Promise<void> | undefined;
+
+  constructor(options: ChunkStoreOptions) {
+    this.#options = options;
+    for (const disk of options.disks.disks) {
+      const allocator = new SlotAllocator(disk.slotCount, options.index.usedSlots(disk.diskNumber));
+      this.#allocators.set(disk.diskNumber, allocator);
+      options.disks.setUsedSlots(disk.diskNumber, allocator.usedCount);
+    }
+  }
+
+  /** Whether a chunk that is given now will wait for a disk, and not be turned away. */
+  get hasRoom(): boolean {
+    return this.#waiting.length < this.#options.waitingMax;
+  }
+
+  /** Stores the chunk in a frame that the caller has pinned; the store takes a pin of its own. One that waits already is not taken twice. */
+  store(object: ObjectRecord, chunk: number, frame: number): void {
+    const name = `${objectKeyOf(object).toString("hex")}:${chunk}`;
+    if (this.#names.has(name)) return;
+    if (!this.hasRoom) {
+      this.#options.counters[counterPlace.chunksNotStored]!++;
+      return;
+    }
+    this.#options.arena.pinAgain(frame);
+    this.#names.add(name);
+    this.#waiting.push({ name, object, chunk, frame });
+    this.#running ??= this.#runBatches();
+  }
+
+  /** A slot does not hold the chunk that the index names it for. Ignored when the index has been told something newer. */
+  async dropChunk(objectKey: Buffer, chunk: number, place: SlotPlace): Promise<void> {
+    const { counters, disks, index, log, onHeldChanged } = this.#options;
+    const version = await index.forgetChunk(objectKey, chunk, place);
+    if (!version) return;
+    counters[counterPlace.slotsBad]!++;
+    log.warn({ path: version.path, chunk, disk: disks.find(place.diskNumber)?.path, slot: place.slot }, "a slot did not hold its chunk");
+    this.freeSlots([place]);
+    onHeldChanged([version.path]);
+  }
+
+  /** The index has forgotten these slots. */
+  freeSlots(places: readonly SlotPlace[]): void {
+    for (const { diskNumber, slot } of places) this.#allocators.get(diskNumber)?.free(slot);
+    this.#countUsed();
+  }
+
+  /** Resolves when everything that was given is stored, or given up. */
+  async flush(): Promise<void> {
+    while (this.#running) await this.#running;
+  }
+
+  async #runBatches(): Promise<void> {
+    // Whatever came while a batch was under way is the next batch: batches grow by themselves when disks are slow.
+    await Promise.resolve();
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      try {
+        await this.#runBatch(batch);
+      } catch (error) {
+        this.#options.log.error({ error: messageOf(error) }, "chunks could not be stored");
+      } finally {
+        for (const { name, frame } of batch) {
+          this.#names.delete(name);
+          this.#options.arena.unpin(frame);
+        }
+      }
+    }
+    this.#running = undefined;
+  }
+
+  async #runBatch(batch: readonly WaitingChunk[]): Promise<void> {
+    const { index, counters } = this.#options;
+    const placed: PlacedWaitingChunk[] = [];
+    const evicted: SlotPlace[] = [];
+    for (const waiting of batch) {
+      if (index.findChunk(objectKeyOf(waiting.object), waiting.chunk)) continue;
+      const place = this.#choosePlace(waiting);
+      if (!place) {
+        counters[counterPlace.chunksNotStored]!++;
+        continue;
+      }
+      if (place.evicts) evicted.push({ diskNumber: place.disk.diskNumber, slot: place.slot });
+      placed.push({ ...waiting, disk: place.disk, slot: place.slot, written: false, committed: false });
+    }
+    const changed = new Set<string>();
+    try {
+      if (evicted.length > 0) {
+        for (const { path } of await index.forgetSlots(evicted)) changed.add(path);
+        counters[counterPlace.chunksEvicted]! += evicted.length;
+      }
+      const byDisk = new Map<DiskDescription, PlacedWaitingChunk[]>();
+      for (const chunk of placed) byDisk.set(chunk.disk, [...(byDisk.get(chunk.disk) ?? []), chunk]);
+      await Promise.all([...byDisk].map(([disk, chunks]) => this.#writeToDisk(disk, chunks)));
+      const commits: PlacedChunk[] = [];
+      for (const { object, chunk, disk, slot, written } of placed) {
+        if (!written) continue;
+        commits.push({ path: object.path, objectKey: objectKeyOf(object), chunk, diskNumber: disk.diskNumber, slot });
+        changed.add(object.path);
+      }
+      await index.commitChunks(commits);
+      for (const place of placed) place.committed = place.written;
+    } finally {
+      for (const { disk, slot, committed } of placed) {
+        this.#allocators.get(disk.diskNumber)!.settle(slot, committed);
+        counters[committed ? counterPlace.chunksStored : counterPlace.chunksNotStored]!++;
+      }
+      this.#countUsed();
+      if (changed.size > 0) this.#options.onHeldChanged([...changed]);
+    }
+  }
+
+  /** One chunk after another to one disk, then one sync: disks work side by side, and none is given a storm. */
+  async #writeToDisk(disk: DiskDescription, chunks: readonly PlacedWaitingChunk[]): Promise<void> {
+    const { arena, clock, disks, log, writer } = this.#options;
+    try {
+      for (const { object, chunk, frame, slot } of chunks) {
+        await writer.write({ disk, slot, object, chunk, bytes: arena.bytesOf(frame), stampUnixMs: clock.unixMs() });
+      }
+      await writer.sync(
+        disk,
+        chunks.map(({ slot }) => slot),
+      );
+      for (const chunk of chunks) chunk.written = true;
+      disks.countSuccess(disk.diskNumber);
+    } catch (error) {
+      const code = errnoOf(error);
+      if (code === "ENOSPC" || code === "EDQUOT") {
+        this.#fullUntilMs.set(disk.diskNumber, clock.monotonicMs() + fullForMs);
+        log.warn({ disk: disk.path, code }, "the file system of a disk is full; nothing is stored on it for a while");
+      } else {
+        const lost = disks.countError(disk.diskNumber);
+        log.error(
+          { disk: disk.path, code, error: messageOf(error), lost },
+          lost ? "a disk is offline after errors" : "a disk failed to write",
+        );
+      }
+    }
+  }
+
+  #choosePlace(waiting: WaitingChunk): { disk: DiskDescription; slot: number; evicts: boolean } | undefined {
+    const { clock, disks } = this.#options;
+    const now = clock.monotonicMs();
+    const usable = disks.disks.filter(
+      ({ diskNumber, slotCount }) => slotCount > 0 && disks.isOnline(diskNumber) && (this.#fullUntilMs.get(diskNumber) ?? 0) <= now,
+    );
+    const weighed = usable.map((disk) => ({ disk, uuid: disk.uuid, weight: disk.slotCount }));
+    for (const { disk } of orderDisks(weighed, objectKeyOf(waiting.object), waiting.chunk)) {
+      const place = this.#allocators.get(disk.diskNumber)!.allocate();
+      if (place) return { disk, ...place };
+    }
+    return undefined;
+  }
+
+  #countUsed(): void {
+    for (const [diskNumber, allocator] of this.#allocators) this.#options.disks.setUsedSlots(diskNumber, allocator.usedCount);
+  }
+}

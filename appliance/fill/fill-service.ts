@@ -1,0 +1,181 @@
+// What the fill worker does for the serving workers and for the agent: describe, fetch, store, follow the manifest.
+import type { MessagePort } from "node:worker_threads";
+import { LRUCache } from "lru-cache";
+import { parseObjectDigests } from "../../fill-protocol/object-digests.js";
+import { systemClock } from "../../runtime/clock.js";
+import type { Log } from "../../runtime/log.js";
+import { messageOf } from "../../runtime/operating-error.js";
+import type { DiskSet } from "../disk/disk-set.js";
+import type { SlotWriter } from "../disk/slot-writer.js";
+import type { FillToMain, FillToServe, MainToFill, ServeToFill } from "../fill-messages.js";
+import type { ChunkIndex } from "../index/chunk-index.js";
+import type { FrameArena } from "../memory/frame-arena.js";
+import { objectKeyOf, type ObjectRecord } from "../object.js";
+import { ChunkFetcher } from "./chunk-fetcher.js";
+import { ChunkStore } from "./chunk-store.js";
+import { ManifestFiller } from "./manifest-filler.js";
+import { ObjectDescriber } from "./object-describer.js";
+import type { Upstream } from "./upstream.js";
+
+/** Appliances that the control plane named as sources are kept open, this many. */
+const sourcesOpenMax = 64;
+/** The control plane's answer on sources is waited for so long; then the settings' upstreams have to do. */
+const sourcesTimeoutMs = 3000;
+
+export interface FillServiceOptions {
+  arena: FrameArena;
+  chunkBytes: number;
+  counters: Float64Array;
+  disks: DiskSet;
+  index: ChunkIndex;
+  log: Log;
+  fetchesMax: number;
+  waitingFetchesMax: number;
+  manifestFetchesMax: number;
+  openSource: (url: string) => Upstream;
+  toMain: (message: FillToMain) => void;
+  upstreams: readonly Upstream[];
+  writer: SlotWriter;
+}
+
+export class FillService {
+  readonly #options: FillServiceOptions;
+  readonly #describer: ObjectDescriber;
+  readonly #fetcher: ChunkFetcher;
+  readonly #filler: ManifestFiller;
+  readonly #store: ChunkStore;
+  readonly #ports: MessagePort[] = [];
+  readonly #sources: LRUCache<string, Upstream>;
+  readonly #sourceQuestions = new Map<number, (urls: readonly string[]) => void>();
+  #nextQuestion = 1;
+
+  constructor(options: FillServiceOptions) {
+    this.#options = options;
+    const { arena, chunkBytes, counters, index, log, upstreams } = options;
+    this.#sources = new LRUCache({ max: sourcesOpenMax, dispose: (upstream) => void upstream.close() });
+    this.#store = new ChunkStore({
+      arena,
+      index,
+      disks: options.disks,
+      writer: options.writer,
+      waitingMax: Math.max(1, Math.floor(arena.frameCount / 4)),
+      clock: systemClock,
+      onHeldChanged: (paths) => options.toMain({ type: "held-changed", paths: [...paths] }),
+      counters,
+      log,
+    });
+    this.#describer = new ObjectDescriber({
+      index,
+      upstreams,
+      chunkBytes,
+      clock: systemClock,
+      log,
+      onChanged: (path, freed) => {
+        this.#store.freeSlots(freed);
+        for (const port of this.#ports) port.postMessage({ type: "changed", path } satisfies FillToServe);
+        options.toMain({ type: "held-changed", paths: [path] });
+      },
+    });
+    this.#fetcher = new ChunkFetcher({
+      arena,
+      chunkBytes,
+      upstreams,
+      fetchesMax: options.fetchesMax,
+      waitingMax: options.waitingFetchesMax,
+      findDigests: (object) => this.#findDigests(object),
+      onFetched: (object, chunk, frame) => this.#store.store(object, chunk, frame),
+      counters,
+      log,
+    });
+    this.#filler = new ManifestFiller({
+      arena,
+      chunkBytes,
+      describer: this.#describer,
+      fetcher: this.#fetcher,
+      index,
+      parallelMax: options.manifestFetchesMax,
+      askSources: (path) => this.#askSources(path),
+      onProgress: (progress) => options.toMain({ type: "progress", progress }),
+      store: this.#store,
+      log,
+    });
+  }
+
+  /** Answers one serving worker's questions. */
+  serve(port: MessagePort): void {
+    this.#ports.push(port);
+    const answer = (message: FillToServe) => port.postMessage(message);
+    port.on("message", (message: ServeToFill) => {
+      switch (message.type) {
+        case "describe":
+          void this.#describer.describe(message.path, message).then(
+            (outcome) => answer({ type: "described", id: message.id, outcome }),
+            (error: unknown) => {
+              this.#options.log.error({ path: message.path, error: messageOf(error) }, "an object could not be described");
+              answer({ type: "described", id: message.id, outcome: { failure: "upstream-failed" } });
+            },
+          );
+          return;
+        case "fetch":
+          this.#fetcher.fetch(message, (outcome) => {
+            // The origin has something newer: ask now, so that the next request gets it.
+            if ("failure" in outcome && outcome.failure === "version-changed") {
+              void this.#describer.describe(message.object.path, { hops: message.hops, refresh: true });
+            }
+            answer({ type: "fetched", id: message.id, outcome });
+          });
+          return;
+        case "digests":
+          answer({ type: "digests", id: message.id, digests: this.#options.index.findDigests(objectKeyOf(message.object)) });
+          return;
+        case "bad-slot":
+          void this.#store.dropChunk(Buffer.from(message.objectKey), message.chunk, message);
+          return;
+      }
+    });
+  }
+
+  handle(message: MainToFill): void {
+    switch (message.type) {
+      case "manifest":
+        this.#filler.setManifest(message.version, message.items);
+        return;
+      case "sources":
+        this.#sourceQuestions.get(message.id)?.(message.urls);
+        this.#sourceQuestions.delete(message.id);
+        return;
+      case "stop":
+        void this.#stop();
+        return;
+    }
+  }
+
+  async #stop(): Promise<void> {
+    await this.#filler.stop();
+    await this.#store.flush();
+    await this.#options.index.close();
+    this.#options.toMain({ type: "stopped" });
+  }
+
+  #findDigests(object: ObjectRecord) {
+    const encoded = this.#options.index.findDigests(objectKeyOf(object));
+    return encoded && parseObjectDigests(encoded, object.path);
+  }
+
+  async #askSources(path: string): Promise<readonly Upstream[]> {
+    const id = this.#nextQuestion++;
+    const urls = await new Promise<readonly string[]>((resolve) => {
+      this.#sourceQuestions.set(id, resolve);
+      this.#options.toMain({ type: "ask-sources", id, path });
+      setTimeout(() => {
+        this.#sourceQuestions.delete(id);
+        resolve([]);
+      }, sourcesTimeoutMs).unref();
+    });
+    return urls.map((url) => {
+      const open = this.#sources.get(url) ?? this.#options.openSource(url);
+      this.#sources.set(url, open);
+      return open;
+    });
+  }
+}

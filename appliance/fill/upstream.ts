@@ -1,0 +1,42 @@
+// Where an appliance gets what it does not hold: the role that every kind of upstream plays.
+import type { ObjectDigests } from "../../fill-protocol/generated/millrace/object/v1/object_digests.js";
+
+/** An object as an upstream describes it. */
+export interface UpstreamObject {
+  sizeBytes: number;
+  /** With quotes; "" when the upstream has none. */
+  etag: string;
+  lastModifiedUnixMs: number;
+  /** Present when the upstream published digests that are whole and of this object. */
+  digests?: ObjectDigests;
+}
+
+/** Why an upstream could not do what it was asked, for logs, metrics and the choice of the next one. */
+export const upstreamFailures = ["unreachable", "timeout", "bad-status", "bad-answer", "version-changed", "wrong-bytes"] as const;
+export type UpstreamFailure = { failure: (typeof upstreamFailures)[number]; detail: string };
+
+export interface UpstreamRequest {
+  path: string;
+  /** How many appliances the request has come through. */
+  hops: number;
+}
+
+export interface UpstreamRange extends UpstreamRequest {
+  /** The version that the bytes must be of: what `describe` of some upstream said. */
+  sizeBytes: number;
+  etag: string;
+  /** The bytes will be checked against digests; another tag is then no reason to refuse them. */
+  digested: boolean;
+  offsetBytes: number;
+  /** Filled from the start; its length is the range's. */
+  into: Uint8Array;
+}
+
+export interface Upstream {
+  /** For logs and messages: its URL. */
+  readonly name: string;
+  describe(request: UpstreamRequest): Promise<UpstreamObject | "not-found" | UpstreamFailure>;
+  /** Resolves to undefined when `into` holds the range, to why not otherwise; `into` is then garbage. */
+  fetch(range: UpstreamRange): Promise<UpstreamFailure | "not-found" | undefined>;
+  close(): Promise<void>;
+}

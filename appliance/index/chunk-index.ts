@@ -1,0 +1,282 @@
+// The index of one appliance in LMDB: which objects it knows, and in which slot of which disk each chunk lies.
+//
+// The index is a map of the disks, not the truth: every slot says itself what it holds. One thread writes (fill), every thread
+// reads without locks. Databases, all with binary keys in an order that a cursor can use:
+//
+//   meta      name                                -> value
+//   disks     disk number u16                     -> { uuid, path }
+//   objects   path                                -> ObjectRecord           the newest known version
+//   digests   object key 16                       -> ObjectDigests message
+//   versions  object key 16                       -> { path, chunksHeld }   every version of which a chunk is held
+//   chunks    object key 16 | chunk u32           -> disk number u16 | slot u32
+//   slots     disk number u16 | slot u32          -> object key 16 | chunk u32
+import { open, type Database, type RootDatabase } from "lmdb";
+import { OperatingError, messageOf } from "../../runtime/operating-error.js";
+import { objectKeyBytes, objectKeyOf, type ObjectRecord } from "../object.js";
+
+/** Raised when a database's meaning changes; an index of another format is refused. */
+const formatVersion = 1;
+
+/** Where a chunk lies. */
+export interface SlotPlace {
+  diskNumber: number;
+  slot: number;
+}
+
+/** What lies in a slot. */
+export interface SlotContent {
+  objectKey: Buffer;
+  chunk: number;
+}
+
+/** A chunk of a version, and where it was written. */
+export interface PlacedChunk extends SlotContent, SlotPlace {
+  path: string;
+}
+
+export interface KnownDisk {
+  diskNumber: number;
+  uuid: string;
+  path: string;
+}
+
+/** How much of one version is held. */
+export interface HeldVersion {
+  path: string;
+  objectKey: Buffer;
+  chunksHeld: number;
+}
+
+type VersionValue = { path: string; chunksHeld: number };
+
+export class ChunkIndex {
+  readonly #root: RootDatabase;
+  readonly #meta: Database<unknown, string>;
+  readonly #disks: Database<Omit<KnownDisk, "diskNumber">, number>;
+  readonly #objects: Database<ObjectRecord, string>;
+  readonly #digests: Database<Buffer, Buffer>;
+  readonly #versions: Database<VersionValue, Buffer>;
+  readonly #chunks: Database<Buffer, Buffer>;
+  readonly #slots: Database<Buffer, Buffer>;
+  readonly #chunkKey = Buffer.alloc(objectKeyBytes + 4);
+
+  /**
+   * Opens the index in folder `path`, and makes it when there is none.
+   *
+   * @throws OperatingError "index-unusable" when the folder is not an index, is of another format, or was made for another chunk size.
+   */
+  constructor(path: string, chunkBytes: number) {
+    try {
+      this.#root = open({ path: `${path}/index.mdb`, noSubdir: true, maxDbs: 12, compression: false });
+    } catch (error) {
+      throw new OperatingError("index-unusable", `Cannot open the index in ${path}: ${messageOf(error)}`, { source: path, cause: error });
+    }
+    this.#meta = this.#root.openDB({ name: "meta" });
+    this.#disks = this.#root.openDB({ name: "disks", keyEncoding: "uint32" });
+    this.#objects = this.#root.openDB({ name: "objects" });
+    this.#digests = this.#root.openDB({ name: "digests", keyEncoding: "binary", encoding: "binary" });
+    this.#versions = this.#root.openDB({ name: "versions", keyEncoding: "binary" });
+    this.#chunks = this.#root.openDB({ name: "chunks", keyEncoding: "binary", encoding: "binary" });
+    this.#slots = this.#root.openDB({ name: "slots", keyEncoding: "binary", encoding: "binary" });
+    const format = this.#meta.get("format") as { version: number; chunkBytes: number } | undefined;
+    if (format === undefined) {
+      this.#meta.putSync("format", { version: formatVersion, chunkBytes });
+    } else if (format.version !== formatVersion || format.chunkBytes !== chunkBytes) {
+      void this.#root.close();
+      throw new OperatingError(
+        "index-unusable",
+        `Cannot use the index in ${path}: it is of format ${format.version} with chunks of ${format.chunkBytes} bytes, ` +
+          `and this appliance has format ${formatVersion} with chunks of ${chunkBytes} bytes`,
+        { source: path },
+      );
+    }
+  }
+
+  getMeta<Value>(name: string): Value | undefined {
+    return this.#meta.get(name) as Value | undefined;
+  }
+
+  async putMeta(name: string, value: unknown): Promise<void> {
+    await this.#meta.put(name, value);
+  }
+
+  knownDisks(): KnownDisk[] {
+    return [...this.#disks.getRange()].map(({ key, value }) => ({ diskNumber: key, ...value }));
+  }
+
+  /** The number of the disk `uuid` in this index: an old one, or the next. Remembers where it is mounted now. */
+  async enrolDisk(uuid: string, path: string): Promise<number> {
+    const known = this.knownDisks();
+    const earlier = known.find((disk) => disk.uuid === uuid);
+    const diskNumber = earlier?.diskNumber ?? known.reduce((next, disk) => Math.max(next, disk.diskNumber + 1), 0);
+    await this.#disks.put(diskNumber, { uuid, path });
+    return diskNumber;
+  }
+
+  findObject(path: string): ObjectRecord | undefined {
+    return this.#objects.get(path);
+  }
+
+  /** The encoded digests of a version. */
+  findDigests(objectKey: Buffer): Buffer | undefined {
+    return this.#digests.getBinary(objectKey);
+  }
+
+  /** Where a chunk lies, as far as this thread's snapshot knows. Its slot has the last word. */
+  findChunk(objectKey: Uint8Array, chunk: number): SlotPlace | undefined {
+    this.#chunkKey.set(objectKey);
+    this.#chunkKey.writeUInt32BE(chunk, objectKeyBytes);
+    const value = this.#chunks.getBinaryFast(this.#chunkKey);
+    return value && { diskNumber: value.readUInt16BE(0), slot: value.readUInt32BE(2) };
+  }
+
+  findSlot(place: SlotPlace): SlotContent | undefined {
+    const value = this.#slots.getBinary(slotKeyOf(place));
+    return value && { objectKey: Buffer.from(value.subarray(0, objectKeyBytes)), chunk: value.readUInt32BE(objectKeyBytes) };
+  }
+
+  chunksHeldOf(objectKey: Buffer): number {
+    return this.#versions.get(objectKey)?.chunksHeld ?? 0;
+  }
+
+  /** Every version of which a chunk is held. */
+  *heldVersions(): Generator<HeldVersion> {
+    for (const { key, value } of this.#versions.getRange()) yield { objectKey: Buffer.from(key), ...value };
+  }
+
+  /** The slots of one disk that hold a chunk, in order. */
+  *usedSlots(diskNumber: number): Generator<number> {
+    for (const key of this.#slots.getKeys({
+      start: slotKeyOf({ diskNumber, slot: 0 }),
+      end: slotKeyOf({ diskNumber: diskNumber + 1, slot: 0 }),
+    })) {
+      yield key.readUInt32BE(2);
+    }
+  }
+
+  /**
+   * Remembers the newest version of a path, with its digests where the origin has them, and forgets the version before.
+   * Resolves, when that is committed, to the slots that are free now.
+   */
+  async putObject(object: ObjectRecord, digests: Buffer | undefined): Promise<SlotPlace[]> {
+    return this.#root.transaction(() => {
+      const earlier = this.#objects.get(object.path);
+      const key = objectKeyOf(object);
+      void this.#objects.put(object.path, object);
+      if (digests) void this.#digests.put(key, digests);
+      if (earlier) {
+        const earlierKey = objectKeyOf(earlier);
+        if (!earlierKey.equals(key)) return this.#forgetVersion(earlierKey);
+      }
+      return [];
+    });
+  }
+
+  /** Forgets a path and every chunk of it. Resolves, when that is committed, to the slots that are free now. */
+  async removeObject(path: string): Promise<SlotPlace[]> {
+    return this.#root.transaction(() => {
+      const earlier = this.#objects.get(path);
+      if (!earlier) return [];
+      void this.#objects.remove(path);
+      return this.#forgetVersion(objectKeyOf(earlier));
+    });
+  }
+
+  /** Remembers chunks whose slots are on their disks. Resolves when the change is committed. */
+  async commitChunks(placed: readonly PlacedChunk[]): Promise<void> {
+    await this.#root.transaction(() => {
+      for (const { path, objectKey, chunk, diskNumber, slot } of placed) {
+        const place = { diskNumber, slot };
+        const key = chunkKeyOf(objectKey, chunk);
+        const earlier = this.findChunk(objectKey, chunk);
+        if (earlier) void this.#slots.remove(slotKeyOf(earlier));
+        const value = Buffer.alloc(6);
+        value.writeUInt16BE(diskNumber, 0);
+        value.writeUInt32BE(slot, 2);
+        void this.#chunks.put(key, value);
+        void this.#slots.put(slotKeyOf(place), key);
+        if (!earlier) this.#addHeld(objectKey, path, 1);
+      }
+    });
+  }
+
+  /**
+   * Forgets what lies in slots, before they are written again. Resolves, when that is committed, to the versions that are held less.
+   */
+  async forgetSlots(places: readonly SlotPlace[]): Promise<HeldVersion[]> {
+    const changed = new Map<string, HeldVersion>();
+    await this.#root.transaction(() => {
+      for (const place of places) {
+        const content = this.findSlot(place);
+        if (!content) continue;
+        void this.#slots.remove(slotKeyOf(place));
+        void this.#chunks.remove(chunkKeyOf(content.objectKey, content.chunk));
+        const version = this.#addHeld(content.objectKey, "", -1);
+        if (version) changed.set(content.objectKey.toString("hex"), { objectKey: content.objectKey, ...version });
+      }
+    });
+    return [...changed.values()];
+  }
+
+  /**
+   * Forgets one chunk, if it is still said to lie at `place`. Resolves, when that is committed, to the version it was of;
+   * undefined when the index says something else by now.
+   */
+  async forgetChunk(objectKey: Buffer, chunk: number, place: SlotPlace): Promise<HeldVersion | undefined> {
+    return this.#root.transaction(() => {
+      const now = this.findChunk(objectKey, chunk);
+      if (!now || now.diskNumber !== place.diskNumber || now.slot !== place.slot) return undefined;
+      void this.#slots.remove(slotKeyOf(place));
+      void this.#chunks.remove(chunkKeyOf(objectKey, chunk));
+      const version = this.#addHeld(objectKey, "", -1);
+      return version && { objectKey, ...version };
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+  }
+
+  /** Inside a transaction. */
+  #addHeld(objectKey: Buffer, path: string, difference: number): VersionValue | undefined {
+    const version = this.#versions.get(objectKey) ?? (path === "" ? undefined : { path, chunksHeld: 0 });
+    if (!version) return undefined;
+    const next = { path: version.path, chunksHeld: version.chunksHeld + difference };
+    if (next.chunksHeld > 0) void this.#versions.put(objectKey, next);
+    else void this.#versions.remove(objectKey);
+    return next;
+  }
+
+  /** Inside a transaction: chunks and digests of a version that a newer one has replaced. */
+  #forgetVersion(objectKey: Buffer): SlotPlace[] {
+    const freed: SlotPlace[] = [];
+    void this.#digests.remove(objectKey);
+    void this.#versions.remove(objectKey);
+    const keys = [
+      ...this.#chunks.getKeys({ start: chunkKeyOf(objectKey, 0), end: Buffer.concat([chunkKeyOf(objectKey, 0xffffffff), Buffer.of(0)]) }),
+    ];
+    for (const key of keys) {
+      const value = this.#chunks.getBinary(key);
+      if (value) {
+        freed.push({ diskNumber: value.readUInt16BE(0), slot: value.readUInt32BE(2) });
+        void this.#slots.remove(value);
+      }
+      void this.#chunks.remove(key);
+    }
+    return freed;
+  }
+}
+
+function chunkKeyOf(objectKey: Uint8Array, chunk: number): Buffer {
+  const key = Buffer.alloc(objectKeyBytes + 4);
+  key.set(objectKey);
+  key.writeUInt32BE(chunk, objectKeyBytes);
+  return key;
+}
+
+function slotKeyOf({ diskNumber, slot }: SlotPlace): Buffer {
+  const key = Buffer.alloc(6);
+  key.writeUInt16BE(diskNumber, 0);
+  key.writeUInt32BE(slot, 2);
+  return key;
+}

@@ -1,0 +1,247 @@
+// The appliance: puts the agent together, starts the workers, and ends them in order.
+import { randomUUID } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { MessageChannel, Worker, type MessagePort } from "node:worker_threads";
+import { ApplianceRole, DiskState } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
+import { listen, openAdminServer } from "../runtime/admin-server.js";
+import { systemClock } from "../runtime/clock.js";
+import { openLog, type Log } from "../runtime/log.js";
+import { messageOf, OperatingError } from "../runtime/operating-error.js";
+import { packageVersion } from "../runtime/package-root.js";
+import { announceReady, onStop } from "../runtime/stop-signal.js";
+import { ControlPlaneClient } from "./agent/control-plane-client.js";
+import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
+import { HoldingsReporter } from "./agent/holdings-reporter.js";
+import { readLease, writeLease } from "./agent/lease-file.js";
+import { allocateCounters, sumCounter } from "./counters.js";
+import { openDisks } from "./disk/open-disks.js";
+import type { DiskSet } from "./disk/disk-set.js";
+import { slabGeometryOf } from "./disk/slab-geometry.js";
+import type { FillProgress, FillToMain, MainToFill, MainToServe, ServeToMain } from "./fill-messages.js";
+import { openUpstream } from "./fill/open-upstream.js";
+import { ChunkIndex } from "./index/chunk-index.js";
+import { allocateFrameArena, FrameArena } from "./memory/frame-arena.js";
+import { openApplianceMetrics } from "./metrics.js";
+import { chunkCountOf, objectKeyOf } from "./object.js";
+import type { ApplianceSettings } from "./settings.js";
+import { lockIndex } from "./single-instance.js";
+import type { FillWorkerData, ServeWorkerData } from "./worker-data.js";
+
+/** Heads of requests may be this long; beyond it the answer is 431. Signed URLs and CMCD headers need more than the engine's 4 KiB. */
+const requestHeadBytesMax = 16_384;
+/** Workers are given this long to close after the drain; then the process ends anyway. Everything acknowledged is on disk by then. */
+const closeTimeoutMs = 2000;
+
+/**
+ * Runs an appliance until it is asked to stop.
+ *
+ * @throws OperatingError when it cannot start: the index, a disk, a port or an upstream is not usable.
+ */
+export async function runAppliance(settings: ApplianceSettings): Promise<void> {
+  process.env["UWS_HTTP_MAX_HEADERS_SIZE"] ??= String(requestHeadBytesMax);
+  const log = openLog("appliance", settings.log.level);
+  // Mistyped URLs are found here, by name, and not in a worker.
+  for (const { url } of settings.upstreams) await openUpstream(url, { connections: 1, connectTimeoutMs: 1, silenceTimeoutMs: 1 }).close();
+  const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url);
+  try {
+    mkdirSync(settings.index, { recursive: true });
+  } catch (error) {
+    throw new OperatingError("index-unusable", `Cannot make the index folder ${settings.index}: ${messageOf(error)}`, {
+      source: settings.index,
+      cause: error,
+    });
+  }
+  await lockIndex(settings.index);
+  const index = new ChunkIndex(settings.index, settings.chunk);
+  const geometry = slabGeometryOf(settings.chunk);
+  const disks = await openDisks({ wanted: settings.disks, geometry, register: index, log });
+  let applianceId = index.getMeta<string>("applianceId");
+  if (!applianceId) await index.putMeta("applianceId", (applianceId = randomUUID()));
+
+  const arenaMemory = allocateFrameArena({ ramBytes: settings.ram, chunkBytes: settings.chunk });
+  const arena = new FrameArena(arenaMemory);
+  const counters = allocateCounters(settings.workers + 1);
+  const port = await takePort(settings.listen.host, settings.listen.port);
+  const shared = { settings, arena: arenaMemory, counters, disks: disks.disks, diskStates: disks.memory };
+  const channels = Array.from({ length: settings.workers }, () => new MessageChannel());
+
+  let draining = false;
+  let progress: FillProgress | undefined;
+  const fill = startWorker(
+    "fill-worker-main.js",
+    { ...shared, thread: settings.workers, serve: channels.map(({ port2 }) => port2) } satisfies FillWorkerData,
+    log,
+  );
+  await messageFrom<FillToMain>(fill, "ready");
+  const serving = channels.map(({ port1 }, thread) =>
+    startWorker("serve-worker-main.js", { ...shared, thread, listenPort: port, fill: port1 } satisfies ServeWorkerData, log),
+  );
+  await Promise.all(serving.map((worker) => messageFrom<ServeToMain>(worker, "listening")));
+
+  const registry = openApplianceMetrics({ arena, counters, disks, slotBytes: geometry.slotBytes });
+  const bootId = randomUUID();
+  const leaseFile = join(settings.index, "lease.json");
+  const scheme = settings.listen.tls ? "https" : "http";
+  const dataUrl = settings.listen.publicUrl ?? `${scheme}://${hostInUrl(settings.listen.host)}:${port}/`;
+  const role = settings.site.role === "edge" ? ApplianceRole.APPLIANCE_ROLE_EDGE : ApplianceRole.APPLIANCE_ROLE_STORAGE;
+  const heldBytes = () => disks.disks.reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
+  const admin = await openAdminServer({
+    host: settings.admin.host,
+    port: settings.admin.port,
+    registry,
+    whyNotReady: () => (draining ? "draining" : undefined),
+    status: () => ({
+      applianceId,
+      bootId,
+      version: packageVersion,
+      state: draining ? "draining" : "live",
+      site: settings.site,
+      dataUrl,
+      uptimeSeconds: Math.round(process.uptime()),
+      controlPlane: member ? { url: settings.controlPlane?.url, connected: member.connected, lease: member.lease } : null,
+      requests: {
+        received: sumCounter(counters, "requests"),
+        underWay: sumCounter(counters, "underWay"),
+        bytesSent: sumCounter(counters, "bytesSent"),
+      },
+      memory: arena.counts(),
+      disks: diskStatuses(disks, geometry.slotBytes),
+      fill: progress ?? null,
+    }),
+  });
+
+  const self: ApplianceSelf = {
+    identity: () => ({
+      applianceId: applianceId!,
+      siteId: settings.site.id,
+      clusterId: settings.site.cluster ?? settings.site.id,
+      role,
+      dataUrl: dataUrl.endsWith("/") ? dataUrl : `${dataUrl}/`,
+      adminUrl: `http://${hostInUrl(settings.admin.host)}:${admin.port}/`,
+      capacityBytes: BigInt(disks.disks.reduce((sum, { slotCount }) => sum + slotCount * settings.chunk, 0)),
+      chunkBytes: settings.chunk,
+      softwareVersion: packageVersion,
+    }),
+    totals: () => ({
+      requests: BigInt(sumCounter(counters, "requests")),
+      bytesSent: BigInt(sumCounter(counters, "bytesSent")),
+      bytesFilled: BigInt(sumCounter(counters, "fetchedBytes")),
+      heldBytes: BigInt(heldBytes()),
+    }),
+    disks: () =>
+      diskStatuses(disks, geometry.slotBytes).map(({ uuid, path, state, capacityBytes, usedBytes }) => ({
+        uuid,
+        path,
+        state: DiskState[`DISK_STATE_${state.toUpperCase()}` as keyof typeof DiskState],
+        capacityBytes: BigInt(capacityBytes),
+        usedBytes: BigInt(usedBytes),
+      })),
+    requestHeadroom: () =>
+      draining ? 0 : Math.max(0, settings.workers * settings.limits.requestsPerWorker - sumCounter(counters, "underWay")),
+    isDraining: () => draining,
+  };
+  const holdings = new HoldingsReporter(
+    (path) => {
+      const object = index.findObject(path);
+      const chunksHeld = object ? index.chunksHeldOf(objectKeyOf(object)) : 0;
+      return { path, etag: object?.etag ?? "", chunksHeld, chunksTotal: object ? chunkCountOf(object.sizeBytes, settings.chunk) : 0 };
+    },
+    function* () {
+      for (const { path } of index.heldVersions()) yield path;
+    },
+  );
+  const member =
+    client &&
+    new FleetMember({
+      bootId,
+      client,
+      clock: systemClock,
+      holdings,
+      log,
+      self,
+      lease: readLease(leaseFile),
+      onLease: (lease) => writeLease(leaseFile, lease),
+      onManifest: (version, items) => tellFill({ type: "manifest", version, items }),
+    });
+  const tellFill = (message: MainToFill) => fill.postMessage(message);
+  fill.on("message", (message: FillToMain) => {
+    if (message.type === "held-changed") holdings.noteChanged(message.paths);
+    else if (message.type === "progress") progress = message.progress;
+    else if (message.type === "ask-sources") {
+      const { id, path } = message;
+      void (member?.rankSources(path) ?? Promise.resolve([])).then((urls) => tellFill({ type: "sources", id, urls }));
+    }
+  });
+  member?.start();
+  log.info(
+    { dataUrl, admin: admin.port, workers: settings.workers, frames: arena.frameCount, disks: disks.disks.length, applianceId },
+    "appliance is up",
+  );
+  announceReady({ port, adminPort: admin.port, dataUrl });
+
+  onStop(async (reason) => {
+    log.info({ reason }, "draining");
+    draining = true;
+    member?.hurry();
+    for (const worker of serving) worker.postMessage({ type: "drain" } satisfies MainToServe);
+    const drained = Promise.all(serving.map((worker) => messageFrom<ServeToMain>(worker, "drained")));
+    await Promise.race([drained, wait(settings.drain.deadline)]);
+    const cutOff = sumCounter(counters, "underWay");
+    for (const worker of serving) worker.postMessage({ type: "close" } satisfies MainToServe);
+    tellFill({ type: "stop" });
+    await Promise.race([Promise.all([messageFrom<FillToMain>(fill, "stopped"), member?.stop(), admin.close()]), wait(closeTimeoutMs)]);
+    log.info({ cutOff }, "appliance has stopped");
+  });
+}
+
+function startWorker(file: string, workerData: ServeWorkerData | FillWorkerData, log: Log): Worker {
+  const ports: MessagePort[] = "serve" in workerData ? [...workerData.serve] : [workerData.fill];
+  const worker = new Worker(new URL(file, import.meta.url), { workerData, transferList: ports });
+  worker.on("error", (error) => {
+    // State is shared with this thread, and may be half changed: a fresh start is the only one that can be trusted.
+    log.fatal({ worker: file, error: error.stack }, "a worker has crashed");
+    process.exit(70);
+  });
+  return worker;
+}
+
+/** Resolves at the first message of that type; rejects when the worker says that it has failed. */
+function messageFrom<Message extends { type: string }>(worker: Worker, type: Message["type"]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const receive = (message: Message | Extract<ServeToMain, { type: "failed" }>) => {
+      if (message.type === "failed" && "message" in message) reject(new OperatingError(message.code, message.message));
+      else if (message.type === type) resolve();
+      else return;
+      worker.off("message", receive);
+    };
+    worker.on("message", receive);
+  });
+}
+
+/** Makes sure that nobody has the port, since the serving workers share it in a way that would not tell; 0 becomes a free one. */
+async function takePort(host: string, port: number): Promise<number> {
+  const probe = createServer();
+  await listen(probe, host, port);
+  const taken = (probe.address() as AddressInfo).port;
+  await new Promise((resolve) => probe.close(resolve));
+  return taken;
+}
+
+function diskStatuses(disks: DiskSet, slotBytes: number) {
+  return disks.disks.map(({ diskNumber, uuid, path, capacityBytes }) => ({
+    path,
+    uuid,
+    state: disks.stateOf(diskNumber),
+    capacityBytes,
+    usedBytes: disks.usedSlotsOf(diskNumber) * slotBytes,
+    errors: disks.errorsOf(diskNumber),
+  }));
+}
+
+function hostInUrl(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}

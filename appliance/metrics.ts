@@ -1,0 +1,79 @@
+// What /metrics of an appliance tells: sums of the threads' counters, and the state of memory and disks.
+import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
+import { counterTable, sumCounter, type CounterName } from "./counters.js";
+import { diskStates, type DiskSet } from "./disk/disk-set.js";
+import type { FrameArena } from "./memory/frame-arena.js";
+
+type CounterRow = { name: string; labels?: Record<string, string>; help?: string };
+
+export interface ApplianceMetricsOptions {
+  arena: FrameArena;
+  counters: SharedArrayBuffer;
+  disks: DiskSet;
+  slotBytes: number;
+}
+
+/** A registry that reads everything anew at each scrape. */
+export function openApplianceMetrics({ arena, counters, disks, slotBytes }: ApplianceMetricsOptions): Registry {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+
+  const rows = (Object.entries(counterTable) as [CounterName, CounterRow][]).filter(([name]) => name !== "underWay");
+  const families = new Map<string, typeof rows>();
+  for (const row of rows) families.set(row[1].name, [...(families.get(row[1].name) ?? []), row]);
+  for (const [name, members] of families) {
+    const counter = new Counter({
+      name,
+      help: members[0]![1].help ?? name,
+      labelNames: [...new Set(members.flatMap(([, { labels }]) => Object.keys(labels ?? {})))],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const [row, { labels }] of members) this.inc(labels ?? {}, sumCounter(counters, row));
+      },
+    });
+    registry.registerMetric(counter);
+  }
+
+  const gauge = (configuration: ConstructorParameters<typeof Gauge>[0]) =>
+    registry.registerMetric(new Gauge({ ...configuration, registers: [] }));
+  gauge({
+    name: "millrace_responses_under_way",
+    help: "Responses that have begun and are not done. It stays high: clients are slow, or upstreams are.",
+    collect() {
+      this.set(sumCounter(counters, "underWay"));
+    },
+  });
+  gauge({
+    name: "millrace_frames",
+    help: "Frames of memory by use. pinned close to the sum of the others: give the appliance more ram.",
+    labelNames: ["use"],
+    collect() {
+      const { free, small, main, pinned } = arena.counts();
+      for (const [use, count] of Object.entries({ free, small, main, pinned })) this.set({ use }, count);
+    },
+  });
+  gauge({
+    name: "millrace_disk_state",
+    help: "1 for the state that a disk is in. offline: look at its errors, replace it, restart the appliance.",
+    labelNames: ["disk", "state"],
+    collect() {
+      for (const { diskNumber, path } of disks.disks) {
+        for (const state of diskStates) this.set({ disk: path, state }, disks.stateOf(diskNumber) === state ? 1 : 0);
+      }
+    },
+  });
+  const perDisk = (name: string, help: string, read: (disk: (typeof disks.disks)[number]) => number) =>
+    gauge({
+      name,
+      help,
+      labelNames: ["disk"],
+      collect() {
+        for (const disk of disks.disks) this.set({ disk: disk.path }, read(disk));
+      },
+    });
+  perDisk("millrace_disk_capacity_bytes", "What a disk may hold, by its setting.", ({ capacityBytes }) => capacityBytes);
+  perDisk("millrace_disk_used_bytes", "Slots in use on a disk.", ({ diskNumber }) => disks.usedSlotsOf(diskNumber) * slotBytes);
+  perDisk("millrace_disk_errors", "Errors of a disk since the start.", ({ diskNumber }) => disks.errorsOf(diskNumber));
+  return registry;
+}

@@ -1,0 +1,47 @@
+// What an appliance knows of one version of one object.
+import { createHash } from "node:crypto";
+
+/** Bytes of an object key. */
+export const objectKeyBytes = 16;
+
+/** One immutable version of an object. Plain data: it is sent between threads. */
+export interface ObjectRecord {
+  /** Without a leading slash, percent-decoded. */
+  path: string;
+  sizeBytes: number;
+  /** With its quotes; weak when the origin has no strong one. */
+  etag: string;
+  /** 0 when the origin does not say. */
+  lastModifiedUnixMs: number;
+  /** The origin published digests in pieces of our chunk size, or of a part of it: every chunk is checked against them. */
+  digested: boolean;
+  /** When an upstream last said that this is the newest version; wall clock. */
+  checkedUnixMs: number;
+}
+
+/**
+ * What stands for one version of one object in the index, in slot headers and in the frame table: the first 128 bits of a
+ * SHA-256 over what tells versions apart. Two versions share a key with a chance of 2^-64 in a fleet of 2^32 versions.
+ */
+export function objectKeyOf(object: Pick<ObjectRecord, "path" | "etag" | "sizeBytes" | "lastModifiedUnixMs">): Buffer {
+  // A weak tag promises no equal bytes, so the date joins in.
+  const version = object.etag.startsWith("W/") || object.etag === "" ? `${object.etag} ${object.lastModifiedUnixMs}` : object.etag;
+  return createHash("sha256").update(`${object.path}\n${version}\n${object.sizeBytes}`).digest().subarray(0, objectKeyBytes);
+}
+
+/** The key as four words, as the frame table wants it. */
+export function objectKeyWords(key: Uint8Array): Int32Array {
+  const words = new Int32Array(objectKeyBytes / 4);
+  new Uint8Array(words.buffer).set(key);
+  return words;
+}
+
+/** How many chunks of `chunkBytes` an object of `sizeBytes` has. */
+export function chunkCountOf(sizeBytes: number, chunkBytes: number): number {
+  return Math.ceil(sizeBytes / chunkBytes);
+}
+
+/** Bytes of one chunk: `chunkBytes`, or what is left in the last. */
+export function chunkLengthOf(sizeBytes: number, chunkBytes: number, chunk: number): number {
+  return Math.min(chunkBytes, sizeBytes - chunk * chunkBytes);
+}

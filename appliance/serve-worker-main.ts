@@ -1,0 +1,86 @@
+// Entry of a serving worker: puts together what answers requests in this thread.
+import { parentPort, workerData } from "node:worker_threads";
+import { systemClock } from "../runtime/clock.js";
+import { openLog } from "../runtime/log.js";
+import { messageOf, OperatingError } from "../runtime/operating-error.js";
+import { counterRow } from "./counters.js";
+import { DiskSet } from "./disk/disk-set.js";
+import { SlabFiles } from "./disk/slab-files.js";
+import { slabGeometryOf } from "./disk/slab-geometry.js";
+import { SlotReader } from "./disk/slot-reader.js";
+import type { MainToServe, ServeToMain } from "./fill-messages.js";
+import { ServeApp } from "./http/serve-app.js";
+import { ChunkIndex } from "./index/chunk-index.js";
+import { FrameArena } from "./memory/frame-arena.js";
+import { ChunkGetter } from "./serve/chunk-getter.js";
+import { FillClient } from "./serve/fill-client.js";
+import { ObjectFinder } from "./serve/object-finder.js";
+import type { ServeWorkerData } from "./worker-data.js";
+
+const data = workerData as ServeWorkerData;
+const { settings } = data;
+const tell = (message: ServeToMain) => parentPort!.postMessage(message);
+
+try {
+  const log = openLog("appliance", settings.log.level).child({ thread: `serve-${data.thread}` });
+  const counters = counterRow(data.counters, data.thread);
+  const arena = new FrameArena(data.arena);
+  const disks = new DiskSet(data.disks, data.diskStates);
+  const index = new ChunkIndex(settings.index, settings.chunk);
+  const geometry = slabGeometryOf(settings.chunk);
+  const reader = new SlotReader({
+    disks,
+    geometry,
+    files: new SlabFiles(geometry, "read"),
+    readsPerDiskMax: settings.limits.readsPerDisk,
+    waitingPerDiskMax: settings.limits.waitingReadsPerDisk,
+    onDiskLost: (disk, error) => log.error({ disk: disk.path, error: error.message }, "a disk is offline after errors"),
+  });
+  const fill = new FillClient(data.fill, (path) => finder.forget(path));
+  const finder = new ObjectFinder({
+    index,
+    fill,
+    clock: systemClock,
+    objectsMax: settings.limits.objectsPerWorker,
+    revalidateAfterMs: settings.revalidateAfter,
+  });
+  const getter = new ChunkGetter({
+    arena,
+    chunkBytes: settings.chunk,
+    counters,
+    disks,
+    fill,
+    fillOnMiss: settings.miss === "fill",
+    index,
+    reader,
+  });
+  const redirect = settings.upstreams.find(({ url }) => /^https?:/.test(url))?.url ?? "";
+  const app = new ServeApp({
+    host: settings.listen.host,
+    port: data.listenPort,
+    tls: settings.listen.tls,
+    arena,
+    chunkBytes: settings.chunk,
+    counters,
+    fill,
+    finder,
+    getter,
+    miss: settings.miss,
+    redirectBase: redirect.endsWith("/") ? redirect : `${redirect}/`,
+    requestsMax: settings.limits.requestsPerWorker,
+  });
+  app.listen();
+  tell({ type: "listening" });
+
+  parentPort!.on("message", (message: MainToServe) => {
+    if (message.type === "drain") void app.drain().then(() => tell({ type: "drained" }));
+    else {
+      app.close();
+      fill.close();
+      parentPort!.close();
+      void index.close();
+    }
+  });
+} catch (error) {
+  tell({ type: "failed", code: error instanceof OperatingError ? error.code : "bug", message: messageOf(error) });
+}

@@ -1,0 +1,106 @@
+// What a serving worker knows of objects: a small memory before the index, the index before the upstreams.
+import { LRUCache } from "lru-cache";
+import type { Clock } from "../../runtime/clock.js";
+import type { DescribeOutcome } from "../fill-messages.js";
+import type { ChunkIndex } from "../index/chunk-index.js";
+import { objectKeyOf, objectKeyWords, type ObjectRecord } from "../object.js";
+import type { FillClient } from "./fill-client.js";
+
+/** An object with all that a request needs of it, made once. */
+export interface ServedObject {
+  readonly record: ObjectRecord;
+  readonly key: Buffer;
+  readonly keyWords: Int32Array;
+}
+
+export interface ObjectFinderOptions {
+  index: ChunkIndex;
+  fill: FillClient;
+  clock: Clock;
+  /** Objects kept at hand in this worker. */
+  objectsMax: number;
+  /** A description older than this is checked upstream, while it is used. */
+  revalidateAfterMs: number;
+}
+
+export class ObjectFinder {
+  readonly #options: ObjectFinderOptions;
+  readonly #objects: LRUCache<string, ServedObject>;
+  readonly #refreshing = new Set<string>();
+  readonly #waiting = new Map<string, ((outcome: DescribeOutcome) => void)[]>();
+
+  constructor(options: ObjectFinderOptions) {
+    this.#options = options;
+    this.#objects = new LRUCache({ max: options.objectsMax });
+  }
+
+  /** The object, as far as this appliance knows it. Never waits; asks upstream in the background when the knowledge is old. */
+  findKnown(path: string): ServedObject | undefined {
+    let object = this.#objects.get(path);
+    if (!object) {
+      const record = this.#options.index.findObject(path);
+      if (!record) return undefined;
+      object = servedObjectOf(record);
+      this.#objects.set(path, object);
+    }
+    const ageMs = this.#options.clock.unixMs() - object.record.checkedUnixMs;
+    // A negative age is a clock that was set back: no reason to trust the date.
+    if (ageMs > this.#options.revalidateAfterMs || ageMs < 0) this.#refresh(path);
+    return object;
+  }
+
+  /** Asks upstream what `path` is. One question at a time, however many requests wait. */
+  ask(
+    path: string,
+    hops: number,
+    done: (outcome: { object: ServedObject } | Extract<DescribeOutcome, { failure: unknown }>) => void,
+  ): void {
+    const finish = (outcome: DescribeOutcome) => {
+      if ("failure" in outcome) return done(outcome);
+      done({ object: this.#remember(path, outcome.object) });
+    };
+    const waiting = this.#waiting.get(path);
+    if (waiting) {
+      waiting.push(finish);
+      return;
+    }
+    this.#waiting.set(path, [finish]);
+    this.#options.fill.describe(path, { hops, refresh: false }, (outcome) => {
+      const finishers = this.#waiting.get(path) ?? [];
+      this.#waiting.delete(path);
+      for (const each of finishers) each(outcome);
+    });
+  }
+
+  /** The path has a newer version, or is gone. */
+  forget(path: string): void {
+    this.#objects.delete(path);
+  }
+
+  #refresh(path: string): void {
+    if (this.#refreshing.has(path)) return;
+    this.#refreshing.add(path);
+    this.#options.fill.describe(path, { hops: 0, refresh: true }, (outcome) => {
+      if ("object" in outcome) this.#remember(path, outcome.object);
+      else if (outcome.failure === "not-found") this.#objects.delete(path);
+      // An upstream that is away is not asked again by every request.
+      setTimeout(() => this.#refreshing.delete(path), refreshPauseMs).unref();
+    });
+  }
+
+  #remember(path: string, record: ObjectRecord): ServedObject {
+    const known = this.#objects.peek(path);
+    const object = servedObjectOf(record);
+    // Requests under way hold on to the object they began with; only new ones see this one.
+    const next = known?.key.equals(object.key) ? { ...known, record } : object;
+    this.#objects.set(path, next);
+    return next;
+  }
+}
+
+const refreshPauseMs = 1000;
+
+function servedObjectOf(record: ObjectRecord): ServedObject {
+  const key = objectKeyOf(record);
+  return { record, key, keyWords: objectKeyWords(key) };
+}

@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { posix } from "node:path";
+import { test } from "node:test";
+import fc from "fast-check";
+import { objectPathBytesMax, parseObjectPath } from "./parse-object-path.js";
+
+test("parseObjectPath() decodes an ordinary path", () => {
+  assert.equal(parseObjectPath("/clock/video-720p.mp4"), "clock/video-720p.mp4");
+  assert.equal(parseObjectPath("/a%20b/%C3%BC.mp4"), "a b/ü.mp4");
+  assert.equal(parseObjectPath("/.millrace/digests/a.mp4"), ".millrace/digests/a.mp4");
+  assert.equal(parseObjectPath("/a..b/...c"), "a..b/...c");
+});
+
+test("parseObjectPath() refuses what could leave the root, or is no path", () => {
+  const targets = [
+    "",
+    "/",
+    "a",
+    "//a",
+    "/a//b",
+    "/a/",
+    "/.",
+    "/..",
+    "/../a",
+    "/a/../b",
+    "/a/./b",
+    "/a/..",
+    "/%2e%2e/a",
+    "/a/%2E%2e%2fb",
+    "/a\\..\\b",
+    "/a%5cb",
+  ];
+  for (const target of [...targets, "/a%00b", "/a%0ab", "/%", "/%zz", "/%ff", `/${"a".repeat(objectPathBytesMax)}`]) {
+    assert.equal(parseObjectPath(target), undefined, target);
+  }
+});
+
+test("parseObjectPath() gives only paths that stay below their root", () => {
+  const part = fc.oneof(fc.constantFrom(".", "..", "%2e", "%2e%2e", "/", "%2f", "\\", "%5c", "a", "", "%00"), fc.string());
+  fc.assert(
+    fc.property(fc.array(part), (parts) => {
+      const path = parseObjectPath(`/${parts.join("")}`);
+      if (path === undefined) return;
+      assert.equal(posix.normalize(`/root/${path}`), `/root/${path}`);
+    }),
+    { numRuns: 2000 },
+  );
+});

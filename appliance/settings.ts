@@ -1,0 +1,128 @@
+// Every setting of an appliance: default, bounds, unit and why. Read once at the start, then frozen.
+import { availableParallelism } from "node:os";
+import { z } from "zod";
+import { logLevels } from "../runtime/log.js";
+import { byteSizeSetting, durationSetting } from "../runtime/settings-file.js";
+import { slotHeaderBytes } from "./disk/slot-header.js";
+import { frameCountMin } from "./memory/frame-arena.js";
+
+const port = z.number().int().min(0).max(65_535);
+const name = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/, "Expected letters, digits, dots and dashes, at most 63");
+
+/** Serving workers beyond this only share the same memory bandwidth. */
+const workersMax = 64;
+/** Slot headers and the frame table are made for chunks up to this. */
+const chunkBytesMax = 64 * 2 ** 20;
+
+const fillSettings = z
+  .strictObject({
+    /** Chunks fetched at once for requests and manifest together. */
+    fetches: z.number().int().min(1).max(1024).default(64),
+    /** Chunks that wait for their fetch; beyond it requests get 503, so that a dead upstream costs bounded memory. */
+    waiting: z.number().int().min(1).max(1_000_000).default(4096),
+    /** Chunks fetched at once for the manifest alone, so that requests always find a place. */
+    manifestFetches: z.number().int().min(1).max(256).default(4),
+    /** Connections to each upstream. */
+    connections: z.number().int().min(1).max(256).default(32),
+    /** A host that is up answers a connection within this. */
+    connectTimeout: durationSetting().default(2000),
+    /** Longest silence of an upstream before it is given up for the next. */
+    silenceTimeout: durationSetting().default(10_000),
+  })
+  .prefault({});
+
+export const applianceSettings = z
+  .strictObject({
+    listen: z.strictObject({
+      host: z.string().default("127.0.0.1"),
+      /** 0 picks a free port. */
+      port,
+      /** PEM files; without them the appliance speaks plain HTTP. */
+      tls: z.strictObject({ cert: z.string(), key: z.string() }).optional(),
+      /** What players put before a path, when it is not the listening address. */
+      publicUrl: z.url({ protocol: /^https?$/ }).optional(),
+    }),
+    admin: z.strictObject({ host: z.string().default("127.0.0.1"), port: port.default(8081) }).prefault({}),
+    /** Serving threads; one core each. One core is left to fill and to the agent where there are more than two. */
+    workers: z
+      .number()
+      .int()
+      .min(1)
+      .max(workersMax)
+      .default(() => Math.max(1, Math.min(workersMax, availableParallelism() > 2 ? availableParallelism() - 1 : availableParallelism()))),
+    /** The frame arena: what is served comes from here. */
+    ram: byteSizeSetting().default(2 ** 30),
+    chunk: byteSizeSetting().default(2 ** 20),
+    /** Folder of the LMDB index; on the system disk, best mirrored. Made when it is missing. */
+    index: z.string().default("./var/index"),
+    /** Folders on data disks. They must be there: a disk that is not mounted must not be filled up on the system disk. */
+    disks: z
+      .array(z.strictObject({ path: z.string().min(1), size: byteSizeSetting() }))
+      .min(1)
+      .max(1024),
+    miss: z.enum(["fill", "redirect", "reject"]).default("fill"),
+    /** In order of preference. */
+    upstreams: z.array(z.strictObject({ url: z.string() })).max(64),
+    tokens: z.strictObject({ required: z.boolean().default(false) }).prefault({}),
+    controlPlane: z.strictObject({ url: z.string() }).optional(),
+    site: z
+      .strictObject({ id: name, cluster: name.optional(), role: z.enum(["edge", "storage"]).default("edge") })
+      .prefault({ id: "site-1" }),
+    fill: fillSettings,
+    /** An object is checked for a newer version upstream when what is known of it is older than this, and someone asks for it. */
+    revalidateAfter: durationSetting().default(60_000),
+    limits: z
+      .strictObject({
+        /** Responses under way at once in one worker; each holds at most one frame. */
+        requestsPerWorker: z.number().int().min(1).max(1_000_000).default(20_000),
+        /** Objects that one worker keeps at hand; about 1 KiB each. */
+        objectsPerWorker: z.number().int().min(1).max(10_000_000).default(100_000),
+        /** Reads that one worker has under way at one disk: enough to keep it busy, few enough that others get their turn. */
+        readsPerDisk: z.number().int().min(1).max(256).default(8),
+        /** Reads that wait for one disk, per worker; beyond it the answer is 503. */
+        waitingReadsPerDisk: z.number().int().min(0).max(1_000_000).default(1024),
+      })
+      .prefault({}),
+    drain: z
+      .strictObject({
+        /** Responses that are not done by then are cut off. */
+        deadline: durationSetting().default(30_000),
+      })
+      .prefault({}),
+    log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
+  })
+  .superRefine((settings, context) => {
+    if (settings.chunk > chunkBytesMax) context.addIssue({ code: "custom", path: ["chunk"], message: "Expected at most 64MiB" });
+    if (settings.ram < settings.chunk * frameCountMin) {
+      context.addIssue({
+        code: "custom",
+        path: ["ram"],
+        message: `Expected room for at least ${frameCountMin} chunks of ${settings.chunk} bytes`,
+      });
+    }
+    const paths = new Set<string>();
+    for (const [place, disk] of settings.disks.entries()) {
+      if (paths.has(disk.path))
+        context.addIssue({ code: "custom", path: ["disks", place, "path"], message: `${disk.path} is named twice` });
+      paths.add(disk.path);
+      if (disk.size < settings.chunk + slotHeaderBytes) {
+        context.addIssue({
+          code: "custom",
+          path: ["disks", place, "size"],
+          message: "Expected room for at least one chunk and its header of 4 KiB",
+        });
+      }
+    }
+    if (settings.tokens.required) {
+      context.addIssue({
+        code: "custom",
+        path: ["tokens", "required"],
+        message: "Tokens are not checked by this version; only false is possible",
+      });
+    }
+    if (settings.miss === "redirect" && !settings.upstreams.some(({ url }) => /^https?:/.test(url))) {
+      context.addIssue({ code: "custom", path: ["miss"], message: "redirect needs an upstream that players can reach by http or https" });
+    }
+  });
+
+export type ApplianceSettings = z.output<typeof applianceSettings>;

@@ -1,0 +1,26 @@
+// What the main thread hands to a worker when it starts it. Plain data, shared memory and ports.
+import type { MessagePort } from "node:worker_threads";
+import type { DiskDescription } from "./disk/disk-set.js";
+import type { FrameArenaMemory } from "./memory/frame-arena.js";
+import type { ApplianceSettings } from "./settings.js";
+
+interface WorkerData {
+  settings: ApplianceSettings;
+  arena: FrameArenaMemory;
+  counters: SharedArrayBuffer;
+  /** This worker's row of the counters. */
+  thread: number;
+  disks: readonly DiskDescription[];
+  diskStates: SharedArrayBuffer;
+}
+
+export interface ServeWorkerData extends WorkerData {
+  /** The port that all serving workers share. */
+  listenPort: number;
+  fill: MessagePort;
+}
+
+export interface FillWorkerData extends WorkerData {
+  /** One per serving worker. */
+  serve: readonly MessagePort[];
+}

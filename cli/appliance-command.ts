@@ -1,0 +1,22 @@
+// `millrace appliance`: runs one appliance in the foreground.
+import { Command } from "commander";
+import { runAppliance } from "../appliance/main.js";
+import { applianceSettings } from "../appliance/settings.js";
+import { readSettingsFile } from "../runtime/settings-file.js";
+
+export function applianceCommand(): Command {
+  return new Command("appliance")
+    .description("Run one appliance in the foreground: it serves objects from its disks, and fills them from upstream.")
+    .requiredOption("--config <file>", "YAML settings; paths in it are relative to the working directory")
+    .addHelpText(
+      "after",
+      `
+The smallest settings file:
+  listen: { port: 8080 }
+  disks: [ { path: /mnt/disk1, size: 20GiB } ]
+  upstreams: [ { url: "http://origin.example/" } ]
+
+SIGTERM drains and exits with 0; a second one stops at once. docs/appliance.md has every key.`,
+    )
+    .action(async ({ config }: { config: string }) => runAppliance(readSettingsFile(config, applianceSettings)));
+}

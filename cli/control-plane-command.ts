@@ -1,0 +1,34 @@
+// `millrace control-plane`: runs the control plane in the foreground.
+import { Command } from "commander";
+import { startControlPlane } from "../control-plane/main.js";
+import { controlPlaneSettings } from "../control-plane/settings.js";
+import { readSettingsFile } from "../runtime/settings-file.js";
+
+export function controlPlaneCommand(): Command {
+  return new Command("control-plane")
+    .summary("run the control plane: fleet, catalogue, fill plan, steering")
+    .description("Runs the control plane: it knows the appliances and the titles, plans what is filled where, and steers players.")
+    .requiredOption("-c, --config <file>", "YAML settings")
+    .addHelpText(
+      "after",
+      `
+Settings, all with the defaults shown but for the sites:
+  listen:   { host: 127.0.0.1, port: 7000 }     # gRPC, with health and reflection
+  admin:    { host: 127.0.0.1, port: 7001 }     # /healthz /readyz /metrics /status
+  database: sqlite:./var/control-plane.db
+  fleet:    { heartbeatEvery: 2s, expiresAfter: 6s }
+  lease:    { validFor: 7d }                    # how long appliances go on without us
+  steering: { minUrls: 3, maxUrls: 10, minSites: 2 }
+  sites:                                        # who is near whom; rank orders equals, lower first
+    - { id: isp-1, prefixes: ["10.0.0.0/8", "2001:db8::/32"], rank: 10 }
+  log:      { level: info }
+
+Example:
+  millrace control-plane --config control-plane.yaml
+
+SIGTERM finishes the calls that run and ends with 0.`,
+    )
+    .action(async ({ config }: { config: string }) => {
+      await startControlPlane(readSettingsFile(config, controlPlaneSettings));
+    });
+}

@@ -1,0 +1,32 @@
+// `millrace gateway`: runs the gateway in the foreground.
+import { Command } from "commander";
+import { startGateway } from "../control-plane/gateway/main.js";
+import { gatewaySettings } from "../control-plane/gateway/settings.js";
+import { readSettingsFile } from "../runtime/settings-file.js";
+
+export function gatewayCommand(): Command {
+  return new Command("gateway")
+    .summary("run the gateway: the HTTP face of the control plane, with the player page and the console")
+    .description("Runs the gateway: JSON for players and operators, the player page at / and the operator console at /console.")
+    .requiredOption("-c, --config <file>", "YAML settings")
+    .addHelpText(
+      "after",
+      `
+Settings, all with the defaults shown but for admin and trustForwardedFrom:
+  listen:             { host: 127.0.0.1, port: 8000 }
+  admin:              { host: 127.0.0.1, port: 8001 }   # left out: no such port
+  controlPlane:       { url: "grpc://127.0.0.1:7000" }
+  trustForwardedFrom: ["127.0.0.0/8"]                   # proxies whose X-Forwarded-For is believed
+  log:                { level: info }
+
+Example:
+  millrace gateway --config gateway.yaml
+  curl http://127.0.0.1:8000/api/titles
+  curl -d '{"titleId":"demo"}' http://127.0.0.1:8000/api/playback
+
+SIGTERM finishes the requests that run and ends with 0.`,
+    )
+    .action(async ({ config }: { config: string }) => {
+      await startGateway(readSettingsFile(config, gatewaySettings));
+    });
+}

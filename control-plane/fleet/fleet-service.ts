@@ -1,0 +1,171 @@
+// FleetService over gRPC: appliances join, beat, renew; anyone may list them.
+import { randomUUID } from "node:crypto";
+import {
+  ApplianceRole,
+  ApplianceState as ProtocolState,
+  type ApplianceIdentity,
+  type FleetServiceServer,
+  type Lease as ProtocolLease,
+} from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
+import type { Clock } from "../../runtime/clock.js";
+import type { Log } from "../../runtime/log.js";
+import { OperatingError } from "../../runtime/operating-error.js";
+import type { Metrics } from "../metrics.js";
+import type { ServiceCalls } from "../service-calls.js";
+import { applianceStates, type ApplianceState, type Lease } from "./appliance.js";
+import type { ApplianceStore } from "./appliance-store.js";
+import { appliancesMax, type FleetRegistry } from "./fleet-registry.js";
+import type { HoldingsRegister } from "./holdings-register.js";
+import { isFleetId, mistakesInIdentity } from "./identity-rules.js";
+import { leaseAtRegister, renewLease } from "./lease.js";
+
+/** Disks of one appliance in a heartbeat. */
+const disksMax = 256;
+
+export interface FleetServiceOptions {
+  registry: FleetRegistry;
+  holdings: HoldingsRegister;
+  store: ApplianceStore;
+  /** The version of the manifest that is in force for an appliance. */
+  manifestVersionOf: (identity: ApplianceIdentity) => Promise<bigint>;
+  clock: Clock;
+  heartbeatEveryMs: number;
+  expiresAfterMs: number;
+  leaseValidForMs: number;
+  log: Log;
+}
+
+export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptions): FleetServiceServer {
+  const { registry, holdings, store, clock, log } = options;
+  return {
+    register: calls.unary(async ({ identity, bootId }) => {
+      const mistakes = identity ? mistakesInIdentity(identity) : ["identity is missing"];
+      if (!isFleetId(bootId)) mistakes.push("bootId must be up to 64 letters, digits, dots, dashes and underscores");
+      if (!identity || mistakes.length > 0) {
+        throw new OperatingError("invalid-argument", `Cannot register the appliance: ${mistakes.join("; ")}`);
+      }
+      const { applianceId } = identity;
+      const verdict = registry.register(identity, bootId);
+      if (verdict === "fleet-full") {
+        throw new OperatingError("fleet-full", `Cannot register appliance ${applianceId}: the fleet has ${appliancesMax} already`);
+      }
+      if (verdict === "superseded") {
+        log.warn({ applianceId, bootId, dataUrl: identity.dataUrl }, "two processes claim the same appliance id");
+        throw superseded("register", applianceId);
+      }
+      holdings.startBoot(applianceId, bootId);
+      const nowUnixMs = clock.unixMs();
+      const known = registry.leaseOf(applianceId);
+      const lease = leaseAtRegister(known, { nowUnixMs, validForMs: options.leaseValidForMs, newLeaseId: randomUUID });
+      await store.save({ identity, lease }, nowUnixMs);
+      registry.setLease(applianceId, lease);
+      const { siteId, clusterId, dataUrl, softwareVersion } = identity;
+      log.info({ applianceId, bootId, siteId, clusterId, dataUrl, softwareVersion, verdict }, "appliance registered");
+      return { lease: toProtocolLease(lease), heartbeatEveryMs: options.heartbeatEveryMs, expiresAfterMs: options.expiresAfterMs };
+    }),
+
+    heartbeat: calls.unary(async (request) => {
+      const { applianceId, bootId, disks, requestHeadroom } = request;
+      if (disks.length > disksMax)
+        throw new OperatingError("invalid-argument", `Cannot take the heartbeat: ${disks.length} disks, ${disksMax} at most`);
+      if (request.state !== ProtocolState.APPLIANCE_STATE_LIVE && request.state !== ProtocolState.APPLIANCE_STATE_DRAINING) {
+        throw new OperatingError("invalid-argument", "Cannot take the heartbeat: state must be live or draining");
+      }
+      const { requests = 0n, bytesSent = 0n, bytesFilled = 0n, heldBytes = 0n } = request.totals ?? {};
+      const numbers = [requests, bytesSent, bytesFilled, heldBytes, ...disks.flatMap((disk) => [disk.capacityBytes, disk.usedBytes])];
+      // Readers of JSON get these as numbers; 2^53 bytes are ten days at 10 GB/s.
+      if (numbers.some((number) => number > BigInt(Number.MAX_SAFE_INTEGER))) {
+        throw new OperatingError("invalid-argument", "Cannot take the heartbeat: totals and sizes of disks must be below 2^53");
+      }
+      const verdict = registry.heartbeat({
+        applianceId,
+        bootId,
+        draining: request.state === ProtocolState.APPLIANCE_STATE_DRAINING,
+        totals: { requests, bytesSent, bytesFilled, heldBytes },
+        disks,
+        requestHeadroom,
+      });
+      if (verdict === "superseded") throw superseded("take the heartbeat of", applianceId);
+      const appliance = registry.get(applianceId);
+      if (verdict === "register-again" || !appliance) return { registerAgain: true, reportAllHoldings: false, manifestVersion: 0n };
+      return {
+        registerAgain: false,
+        reportAllHoldings: holdings.mustReportAll(applianceId, Number(request.holdingsSequence)),
+        manifestVersion: await options.manifestVersionOf(appliance.identity),
+      };
+    }),
+
+    renewLease: calls.unary(async ({ applianceId, leaseId }) => {
+      const appliance = registry.get(applianceId);
+      if (!appliance) throw new OperatingError("appliance-unknown", `Cannot renew the lease of ${applianceId}: no such appliance`);
+      const nowUnixMs = clock.unixMs();
+      const lease = renewLease(registry.leaseOf(applianceId), { leaseId, nowUnixMs, validForMs: options.leaseValidForMs });
+      if (!lease) {
+        throw new OperatingError(
+          "lease-unknown",
+          `Cannot renew lease ${leaseId} of ${applianceId}: it has expired or was replaced; register again`,
+        );
+      }
+      await store.save({ identity: appliance.identity, lease }, nowUnixMs);
+      registry.setLease(applianceId, lease);
+      return { lease: toProtocolLease(lease) };
+    }),
+
+    listAppliances: calls.unary(() => ({
+      appliances: registry.list().map((appliance) => ({
+        identity: appliance.identity,
+        state: protocolStates[appliance.state],
+        lastHeartbeatUnixMs: BigInt(appliance.lastHeartbeatUnixMs),
+        totals: appliance.totals,
+        disks: [...appliance.disks],
+        requestHeadroom: appliance.requestHeadroom,
+        objectsHeld: holdings.wholeCountOf(appliance.identity.applianceId),
+      })),
+    })),
+  };
+}
+
+/** Takes up the appliances that the database knows. Call once, before the first call is served. */
+export async function restoreFleet({ registry, store }: Pick<FleetServiceOptions, "registry" | "store">): Promise<number> {
+  const stored = await store.list();
+  for (const { identity, lease } of stored) registry.restore(identity, lease);
+  return stored.length;
+}
+
+/** Logs who has gone silent since the last call. To be called every heartbeat interval. */
+export function logNewlyOffline({ registry, log }: Pick<FleetServiceOptions, "registry" | "log">): void {
+  for (const { identity, lastHeartbeatUnixMs } of registry.takeNewlyOffline()) {
+    log.warn({ applianceId: identity.applianceId, siteId: identity.siteId, lastHeartbeatUnixMs }, "appliance offline");
+  }
+}
+
+/** Sets the gauge that counts appliances by role and state. */
+export function countFleet(registry: FleetRegistry, gauge: Metrics["appliances"]): void {
+  for (const role of ["edge", "storage"]) for (const state of applianceStates) gauge.set({ role, state }, 0);
+  for (const { identity, state } of registry.list()) {
+    gauge.inc({ role: identity.role === ApplianceRole.APPLIANCE_ROLE_STORAGE ? "storage" : "edge", state });
+  }
+}
+
+const protocolStates: Readonly<Record<ApplianceState, ProtocolState>> = {
+  live: ProtocolState.APPLIANCE_STATE_LIVE,
+  draining: ProtocolState.APPLIANCE_STATE_DRAINING,
+  offline: ProtocolState.APPLIANCE_STATE_OFFLINE,
+};
+
+function superseded(action: string, applianceId: string): OperatingError {
+  return new OperatingError(
+    "boot-superseded",
+    `Cannot ${action} appliance ${applianceId}: another process has registered with this id since and is alive; ` +
+      "stop one of the two, or remove the index of the one that was copied",
+    { source: applianceId },
+  );
+}
+
+function toProtocolLease(lease: Lease): ProtocolLease {
+  return {
+    leaseId: lease.leaseId,
+    issuedAtUnixMs: BigInt(lease.issuedAtUnixMs),
+    expiresAtUnixMs: BigInt(lease.expiresAtUnixMs),
+  };
+}

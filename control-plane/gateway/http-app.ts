@@ -1,0 +1,281 @@
+// The gateway's HTTP server, and the only file of it that names uWebSockets.js: requests in, answers out, limits, orderly end.
+import { randomUUID } from "node:crypto";
+import { App, us_listen_socket_close, us_socket_local_port, type HttpRequest, type HttpResponse } from "uWebSockets.js";
+import type { Log } from "../../runtime/log.js";
+import { OperatingError } from "../../runtime/operating-error.js";
+import { clientAddressOf, type TrustedProxies } from "./client-address.js";
+import { failureJson, httpFailureOf } from "./http-failure.js";
+import type { GatewayMetrics } from "./metrics.js";
+
+/** The largest body that a route reads: a playback request has 100 bytes. */
+const bodyMaxBytes = 16 * 1024;
+/** Of a body that is too large so much is read and dropped, so that the client gets to read the 413; then the connection is cut. */
+const bodyDropMaxBytes = 1024 * 1024;
+/** For the whole body to arrive. */
+const bodyMaxMs = 10_000;
+/** Requests that wait for an answer; more are refused at once. */
+const requestsAtOnceMax = 1000;
+/** After it, requests that still run when the gateway stops are cut. */
+const drainMaxMs = 5000;
+/** Fail when the port is taken; without it uWebSockets.js shares the port with whoever has it. */
+const listenExclusively = 1;
+
+export interface RouteRequest {
+  method: string;
+  query: URLSearchParams;
+  clientAddress: string;
+  requestId: string;
+  /** Empty for a route that does not read it. */
+  body: Buffer;
+  ifNoneMatch: string;
+}
+
+export interface RouteAnswer {
+  status: number;
+  headers: Readonly<Record<string, string>>;
+  body: string | Buffer;
+}
+
+export interface Route {
+  /** For metrics. */
+  name: string;
+  /** Those that it answers; GET brings HEAD with it. */
+  methods: readonly ("GET" | "POST")[];
+  /** Pages of other origins may call it. */
+  crossOrigin: boolean;
+  answer: (request: RouteRequest) => Promise<RouteAnswer> | RouteAnswer;
+}
+
+export interface HttpAppOptions {
+  host: string;
+  port: number;
+  /** The route for a path without its query; undefined when there is none. */
+  routeOf: (path: string) => Route | undefined;
+  trustedProxies: TrustedProxies;
+  metrics: GatewayMetrics;
+  log: Log;
+}
+
+export interface HttpApp {
+  /** The port that was taken. */
+  port: number;
+  /** Stops listening, finishes the requests that run (for 5 s at most), closes. */
+  drain(): Promise<void>;
+}
+
+/** A connection that is waiting for its answer. */
+interface Pending {
+  response: HttpResponse;
+  /** The client has gone: `response` must not be touched any more. */
+  aborted: boolean;
+  answered: boolean;
+}
+
+/** @throws OperatingError "port-taken". */
+export async function openHttpApp(options: HttpAppOptions): Promise<HttpApp> {
+  const { metrics, log } = options;
+  const app = App();
+  const pending = new Set<Pending>();
+  let draining = false;
+  let whenIdle = () => {};
+
+  app.any("/*", (response, request) => {
+    // `request` is only valid until this function returns, so everything is read from it first.
+    const facts = factsOf(response, request, options.trustedProxies);
+    const route = options.routeOf(facts.path);
+    const routeName = route?.name ?? "none";
+    const stopTimer = metrics.requestSeconds.startTimer({ route: routeName });
+    const entry: Pending = { response, aborted: false, answered: false };
+    pending.add(entry);
+    const finish = () => {
+      pending.delete(entry);
+      stopTimer();
+      if (draining && pending.size === 0) whenIdle();
+    };
+    response.onAborted(() => {
+      entry.aborted = true;
+      if (entry.answered) return;
+      metrics.requestsAborted.inc();
+      finish();
+    });
+    const send = (answer: RouteAnswer, closeAfter = false) => {
+      if (entry.aborted || entry.answered) return;
+      entry.answered = true;
+      metrics.requests.inc({ route: routeName, method: knownMethod(facts.method), status: String(answer.status) });
+      writeAnswer(
+        response,
+        { ...answer, headers: { ...answer.headers, ...headersOfAll(route, facts.requestId) } },
+        {
+          isHead: facts.method === "HEAD",
+          closeAfter: closeAfter || draining,
+        },
+      );
+      finish();
+    };
+    const fail = (error: unknown, closeAfter = false) => {
+      const failure = httpFailureOf(error);
+      if (!failure) log.error({ err: error, requestId: facts.requestId, path: facts.path }, "request failed");
+      const { status, code, message } = failure ?? { status: 500, code: "internal", message: "Cannot answer: see the gateway's log" };
+      const headers: Record<string, string> = { "Content-Type": "application/json", "Cache-Control": "no-store" };
+      if (status === 503) headers["Retry-After"] = "1";
+      if (status === 405 && route) headers["Allow"] = allowed(route).join(", ");
+      send({ status, headers, body: failureJson({ status, code, message }) }, closeAfter);
+    };
+
+    if (!route) return fail(new OperatingError("not-found", "Cannot find this page: see /, /console, /api/titles, /api/fleet"));
+    if (facts.method === "OPTIONS" && route.crossOrigin) {
+      return send({ status: 204, headers: { Allow: allowed(route).join(", "), ...preflightHeaders(route) }, body: "" });
+    }
+    if (!allowed(route).includes(facts.method)) {
+      return fail(new OperatingError("method-not-allowed", `Cannot ${facts.method.slice(0, 20)} this: only ${allowed(route).join(", ")}`));
+    }
+    if (pending.size > requestsAtOnceMax) {
+      return fail(new OperatingError("gateway-busy", `Cannot answer: ${requestsAtOnceMax} requests are waiting already`));
+    }
+    const answer = async (body: Buffer) => send(await route.answer({ ...facts, body }));
+    if (facts.method !== "POST") {
+      answer(Buffer.alloc(0)).catch(fail);
+      return;
+    }
+    readBody(response).then(
+      ({ body, refused, closeAfter }) => (refused ? fail(refused, closeAfter) : answer(body).catch(fail)),
+      (error: unknown) => fail(error, true),
+    );
+  });
+
+  const listenSocket = await new Promise<Parameters<typeof us_listen_socket_close>[0]>((resolve, reject) => {
+    // The fourth argument exists; the type declarations lack it.
+    const listen = app.listen.bind(app) as unknown as (host: string, port: number, flags: number, done: (socket: unknown) => void) => void;
+    listen(options.host, options.port, listenExclusively, (socket) => {
+      if (socket) return resolve(socket as Parameters<typeof us_listen_socket_close>[0]);
+      const address = `${options.host}:${options.port}`;
+      reject(
+        new OperatingError("port-taken", `Cannot listen on ${address}: the port is taken by another process, or the address is not ours`, {
+          source: address,
+        }),
+      );
+    });
+  });
+
+  return {
+    port: us_socket_local_port(listenSocket as unknown as Parameters<typeof us_socket_local_port>[0]),
+    drain: async () => {
+      draining = true;
+      us_listen_socket_close(listenSocket);
+      if (pending.size > 0) {
+        await new Promise<void>((resolve) => {
+          const cut = setTimeout(resolve, drainMaxMs);
+          whenIdle = () => {
+            clearTimeout(cut);
+            resolve();
+          };
+        });
+      }
+      app.close();
+    },
+  };
+}
+
+function factsOf(response: HttpResponse, request: HttpRequest, trustedProxies: TrustedProxies) {
+  const sentId = request.getHeader("x-request-id");
+  return {
+    method: request.getCaseSensitiveMethod(),
+    path: request.getUrl(),
+    query: new URLSearchParams(request.getQuery() ?? ""),
+    clientAddress: clientAddressOf(
+      Buffer.from(response.getRemoteAddressAsText()).toString("latin1"),
+      request.getHeader("x-forwarded-for"),
+      trustedProxies,
+    ),
+    requestId: /^[\w-]{8,64}$/.test(sentId) ? sentId : randomUUID(),
+    ifNoneMatch: request.getHeader("if-none-match"),
+  };
+}
+
+interface ReadBody {
+  body: Buffer;
+  refused?: OperatingError;
+  closeAfter?: boolean;
+}
+
+/** Settles once, also when the client goes away: then never, and the entry is finished by onAborted. */
+function readBody(response: HttpResponse): Promise<ReadBody> {
+  return new Promise((resolve) => {
+    const parts: Buffer[] = [];
+    let receivedBytes = 0;
+    const tooSlow = new OperatingError("body-too-slow", `Cannot read the body: it took longer than ${bodyMaxMs} ms`);
+    const timer = setTimeout(() => resolve({ body: Buffer.alloc(0), refused: tooSlow, closeAfter: true }), bodyMaxMs);
+    response.onData((chunk, isLast) => {
+      receivedBytes += chunk.byteLength;
+      const isTooLarge = receivedBytes > bodyMaxBytes;
+      // The chunk's memory is taken back when this function returns.
+      if (!isTooLarge) parts.push(Buffer.from(chunk.slice(0)));
+      if (!isLast && receivedBytes <= bodyDropMaxBytes) return;
+      clearTimeout(timer);
+      if (!isTooLarge) return resolve({ body: Buffer.concat(parts) });
+      const refused = new OperatingError("body-too-large", `Cannot read the body: it is larger than ${bodyMaxBytes} bytes`);
+      resolve({ body: Buffer.alloc(0), refused, closeAfter: !isLast });
+    });
+  });
+}
+
+function writeAnswer(response: HttpResponse, answer: RouteAnswer, { isHead, closeAfter }: { isHead: boolean; closeAfter: boolean }): void {
+  response.cork(() => {
+    response.writeStatus(`${answer.status} ${reasonPhrases[answer.status] ?? "Unknown"}`);
+    for (const [name, value] of Object.entries(answer.headers)) response.writeHeader(name, value);
+    if (isHead) {
+      // endWithoutBody(n) would leave the response open: the length goes into a header of our own.
+      response.writeHeader("Content-Length", String(Buffer.byteLength(answer.body)));
+      response.endWithoutBody(undefined, closeAfter);
+    } else if (answer.status === 204 || answer.status === 304) {
+      response.endWithoutBody(undefined, closeAfter);
+    } else {
+      response.end(answer.body, closeAfter);
+    }
+  });
+}
+
+function headersOfAll(route: Route | undefined, requestId: string): Record<string, string> {
+  const headers: Record<string, string> = { "X-Request-Id": requestId, "X-Content-Type-Options": "nosniff" };
+  if (route?.crossOrigin) {
+    headers["Access-Control-Allow-Origin"] = "*";
+    headers["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After";
+  }
+  return headers;
+}
+
+function preflightHeaders(route: Route): Record<string, string> {
+  return {
+    "Access-Control-Allow-Methods": allowed(route).join(", "),
+    "Access-Control-Allow-Headers": "Content-Type, X-Request-Id",
+    "Access-Control-Max-Age": "86400",
+  };
+}
+
+function allowed(route: Route): string[] {
+  const methods: string[] = [...route.methods];
+  if (methods.includes("GET")) methods.push("HEAD");
+  if (route.crossOrigin) methods.push("OPTIONS");
+  return methods;
+}
+
+/** A label that a client can't make new ones of. */
+function knownMethod(method: string): string {
+  return ["GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"].includes(method) ? method : "other";
+}
+
+const reasonPhrases: Readonly<Record<number, string>> = {
+  200: "OK",
+  204: "No Content",
+  304: "Not Modified",
+  400: "Bad Request",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  408: "Request Timeout",
+  409: "Conflict",
+  413: "Content Too Large",
+  500: "Internal Server Error",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+};

@@ -1,0 +1,41 @@
+// How the gateway says that it can't: error codes, their HTTP statuses, the JSON they come in.
+import { OperatingError } from "../../runtime/operating-error.js";
+
+/** A request that is refused. */
+export interface HttpFailure {
+  status: number;
+  code: string;
+  message: string;
+}
+
+/** The codes of the gateway itself and of the control plane. A code that is not here is answered with 500. */
+const statusOfCode: Readonly<Record<string, number>> = {
+  "invalid-argument": 400,
+  "page-token-invalid": 400,
+  "json-malformed": 400,
+  "body-malformed": 400,
+  "not-found": 404,
+  "title-unknown": 404,
+  "page-missing": 404,
+  "method-not-allowed": 405,
+  "body-too-slow": 408,
+  "title-unplayable": 409,
+  "body-too-large": 413,
+  "number-too-large": 500,
+  "control-plane-failed": 502,
+  "no-appliance-live": 503,
+  "store-unavailable": 503,
+  "control-plane-away": 503,
+  "gateway-busy": 503,
+  "call-too-long": 504,
+};
+
+/** What to answer a request with that failed by `error`; undefined when the error is the program's own. */
+export function httpFailureOf(error: unknown): HttpFailure | undefined {
+  if (!(error instanceof OperatingError)) return undefined;
+  return { status: statusOfCode[error.code] ?? 500, code: error.code, message: error.message };
+}
+
+export function failureJson({ code, message }: HttpFailure): string {
+  return JSON.stringify({ error: { code, message } });
+}

@@ -1,0 +1,77 @@
+// The gateway's process: the only place of it that constructs.
+import { openAdminServer, type AdminServer } from "../../runtime/admin-server.js";
+import { openLog } from "../../runtime/log.js";
+import { packageRoot } from "../../runtime/package-root.js";
+import { announceReady, onStop } from "../../runtime/stop-signal.js";
+import { ControlPlaneClient } from "../control-plane-client.js";
+import { makeApiRoutes } from "./api-routes.js";
+import { TrustedProxies } from "./client-address.js";
+import { openHttpApp, type Route, type RouteAnswer } from "./http-app.js";
+import { openGatewayMetrics } from "./metrics.js";
+import { readPageRoutes } from "./page-routes.js";
+import type { GatewaySettings } from "./settings.js";
+
+/** Resolves when the gateway serves, whether or not the control plane is there. @throws OperatingError when it can't start. */
+export async function startGateway(settings: GatewaySettings): Promise<void> {
+  const log = openLog("gateway", settings.log.level);
+  const client = new ControlPlaneClient(settings.controlPlane.url);
+  let draining = false;
+  let wasConnected = false;
+  const isConnected = () => {
+    const connected = client.isConnected();
+    wasConnected ||= connected;
+    return connected;
+  };
+  const metrics = openGatewayMetrics({ isConnected });
+  /** Once it has had a connection it stays ready without one: it has pages and titles to show and says what it can't do. */
+  const whyNotReady = () => {
+    if (draining) return "draining";
+    if (!isConnected() && !wasConnected) return `the control plane at ${client.url} has not been reached yet`;
+    return undefined;
+  };
+
+  const text = (status: number, body: string, type = "text/plain"): RouteAnswer => ({
+    status,
+    headers: { "Content-Type": type, "Cache-Control": "no-store" },
+    body,
+  });
+  const ownRoute = (answer: Route["answer"]): Route => ({ name: "own", methods: ["GET"], crossOrigin: false, answer });
+  const routes = new Map<string, Route>([
+    ...readPageRoutes(packageRoot),
+    ...makeApiRoutes({ client, metrics }),
+    ["/healthz", ownRoute(() => text(200, "ok\n"))],
+    [
+      "/readyz",
+      ownRoute(() => {
+        const why = whyNotReady();
+        if (why !== undefined) return text(503, `not ready: ${why}\n`);
+        return text(200, isConnected() ? "ready\n" : "ready, without the control plane\n");
+      }),
+    ],
+    ["/metrics", ownRoute(async () => text(200, await metrics.registry.metrics(), metrics.registry.contentType))],
+  ]);
+
+  const http = await openHttpApp({
+    ...settings.listen,
+    routeOf: (path) => routes.get(path),
+    trustedProxies: new TrustedProxies(settings.trustForwardedFrom),
+    metrics,
+    log,
+  });
+  let admin: AdminServer | undefined;
+  if (settings.admin) {
+    const status = () => ({ draining, port: http.port, controlPlane: { url: client.url, connected: isConnected() } });
+    admin = await openAdminServer({ ...settings.admin, registry: metrics.registry, whyNotReady, status });
+  }
+  isConnected(); // Begins to connect, so that the first request need not wait.
+
+  onStop(async (reason) => {
+    log.info({ reason }, "gateway stops");
+    draining = true;
+    await http.drain();
+    client.close();
+    await admin?.close();
+  });
+  log.info({ host: settings.listen.host, port: http.port, adminPort: admin?.port, controlPlane: client.url }, "gateway serves");
+  announceReady({ port: http.port, ...(admin && { adminPort: admin.port }) });
+}

@@ -1,0 +1,95 @@
+// The control plane's process: the only place of it that constructs.
+import { openAdminServer } from "../runtime/admin-server.js";
+import { systemClock } from "../runtime/clock.js";
+import { openLog } from "../runtime/log.js";
+import { announceReady, onStop } from "../runtime/stop-signal.js";
+import { makeCatalogService } from "./catalog/catalog-service.js";
+import { CatalogStore } from "./catalog/catalog-store.js";
+import { makeFillService, sizeOf } from "./fill-plan/fill-service.js";
+import { ManifestPlanner } from "./fill-plan/manifest-planner.js";
+import { ApplianceStore } from "./fleet/appliance-store.js";
+import { countFleet, logNewlyOffline, makeFleetService, restoreFleet } from "./fleet/fleet-service.js";
+import { FleetRegistry } from "./fleet/fleet-registry.js";
+import { HoldingsRegister } from "./fleet/holdings-register.js";
+import { FillServiceService } from "../fill-protocol/generated/millrace/fill/v1/fill.js";
+import { FleetServiceService } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
+import { openMetrics } from "./metrics.js";
+import { makePlaybackService } from "./playback/playback-service.js";
+import { CatalogServiceService } from "./protocol/generated/millrace/catalog/v1/catalog.js";
+import { PlaybackServiceService } from "./protocol/generated/millrace/playback/v1/playback.js";
+import { SteeringServiceService } from "./protocol/generated/millrace/steering/v1/steering.js";
+import { openGrpcServer } from "./server.js";
+import { makeServiceCalls } from "./service-calls.js";
+import type { ControlPlaneSettings } from "./settings.js";
+import { makeSteeringService } from "./steering/steering-service.js";
+import { Steering } from "./steering/steering.js";
+import { openStore } from "./store/database.js";
+
+/** Resolves when the control plane serves. @throws OperatingError when it can't start. */
+export async function startControlPlane(settings: ControlPlaneSettings): Promise<void> {
+  const log = openLog("control-plane", settings.log.level);
+  const clock = systemClock;
+  const metrics = openMetrics();
+  const store = await openStore(settings.database);
+  const catalog = new CatalogStore(store);
+  const applianceStore = new ApplianceStore(store);
+  const registry = new FleetRegistry({ clock, expiresAfterMs: settings.fleet.expiresAfter });
+  const holdings = new HoldingsRegister();
+  const planner = new ManifestPlanner(catalog, clock);
+  const steering = new Steering({ registry, holdings, sites: settings.sites, steering: settings.steering, metrics });
+  const calls = makeServiceCalls({ log, metrics });
+  const knownAppliances = await restoreFleet({ registry, store: applianceStore });
+
+  const server = await openGrpcServer(settings.listen, [
+    {
+      definition: FleetServiceService,
+      implementation: makeFleetService(calls, {
+        registry,
+        holdings,
+        store: applianceStore,
+        manifestVersionOf: async (identity) => (await planner.planFor(sizeOf(identity))).version,
+        clock,
+        heartbeatEveryMs: settings.fleet.heartbeatEvery,
+        expiresAfterMs: settings.fleet.expiresAfter,
+        leaseValidForMs: settings.lease.validFor,
+        log,
+      }),
+    },
+    {
+      definition: FillServiceService,
+      implementation: makeFillService(calls, { registry, holdings, planner, catalog, metrics, log }),
+    },
+    {
+      definition: CatalogServiceService,
+      implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.catalogChanged(), clock, log }),
+    },
+    { definition: SteeringServiceService, implementation: makeSteeringService(calls, { steering, catalog }) },
+    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering }) },
+  ]);
+  let draining = false;
+  const watch = setInterval(() => logNewlyOffline({ registry, log }), settings.fleet.heartbeatEvery);
+  metrics.countAppliances(() => countFleet(registry, metrics.appliances));
+  const admin = await openAdminServer({
+    ...settings.admin,
+    registry: metrics.registry,
+    whyNotReady: () => (draining ? "draining" : undefined),
+    status: () => ({
+      draining,
+      grpcPort: server.port,
+      database: settings.database,
+      appliances: registry.list().map(({ identity, state }) => ({ id: identity.applianceId, siteId: identity.siteId, state })),
+    }),
+  });
+
+  onStop(async (reason) => {
+    log.info({ reason }, "control plane stops");
+    draining = true;
+    clearInterval(watch);
+    await server.drain();
+    await store.destroy();
+    await admin.close();
+  });
+  const { host } = settings.listen;
+  log.info({ host, grpcPort: server.port, adminPort: admin.port, database: settings.database, knownAppliances }, "control plane serves");
+  announceReady({ grpcPort: server.port, adminPort: admin.port });
+}

@@ -1,0 +1,47 @@
+// PlaybackService over gRPC: catalogue and steering in one call.
+import { OperatingError } from "../../runtime/operating-error.js";
+import { readTitle } from "../catalog/catalog-service.js";
+import type { CatalogStore } from "../catalog/catalog-store.js";
+import type { PlaybackServiceServer } from "../protocol/generated/millrace/playback/v1/playback.js";
+import type { ServiceCalls } from "../service-calls.js";
+import { toProtocolHolds, toProtocolRejected } from "../steering/steering-service.js";
+import type { Steering } from "../steering/steering.js";
+import { entryPathOf, objectsForPlayback, urlOf } from "./playback-answer.js";
+
+export interface PlaybackServiceOptions {
+  catalog: CatalogStore;
+  steering: Steering;
+}
+
+export function makePlaybackService(calls: ServiceCalls, { catalog, steering }: PlaybackServiceOptions): PlaybackServiceServer {
+  return {
+    startPlayback: calls.unary(async ({ titleId, clientAddress }) => {
+      const { title, objects } = await readTitle(catalog, titleId);
+      const wanted = objectsForPlayback(title, objects).map(({ path, etag }) => ({ path, etag }));
+      if (entryPathOf(title) === undefined || wanted.length === 0) {
+        throw new OperatingError("title-unplayable", `Cannot play title ${titleId}: it has neither an HLS nor a DASH document`, {
+          source: titleId,
+        });
+      }
+      const { ranked, rejected } = steering.rank(clientAddress, wanted);
+      if (ranked.length === 0) {
+        const why =
+          rejected.length === 0 ? "no appliance has registered" : `all ${rejected.length} appliances are offline, draining or full`;
+        throw new OperatingError("no-appliance-live", `Cannot play title ${titleId}: ${why}`, { source: "fleet", retryable: true });
+      }
+      return {
+        titleId,
+        name: title.name,
+        durationSeconds: title.durationSeconds,
+        urls: ranked.map(({ candidate }) => ({
+          applianceId: candidate.id,
+          siteId: candidate.siteId,
+          hlsUrl: urlOf(candidate.dataUrl, title.hlsPath),
+          dashUrl: urlOf(candidate.dataUrl, title.dashPath),
+          holds: toProtocolHolds(candidate.holds),
+        })),
+        rejected: toProtocolRejected(rejected),
+      };
+    }),
+  };
+}

@@ -1,0 +1,73 @@
+// The settings of the control plane: every key, its default, its bounds and why.
+import ipaddr from "ipaddr.js";
+import { z } from "zod";
+import { logLevels } from "../runtime/log.js";
+import { durationSetting } from "../runtime/settings-file.js";
+
+/** An address to listen on; port 0 picks a free one. */
+export function listenSetting(defaultPort: number) {
+  return z.strictObject({
+    host: z.string().min(1).default("127.0.0.1"),
+    port: z.number().int().min(0).max(65535).default(defaultPort),
+  });
+}
+
+/** "10.0.0.0/8" or "2001:db8::/32". */
+export function prefixSetting() {
+  return z.string().refine((text) => ipaddr.isValidCIDR(text), {
+    error: (issue) => `Expected a prefix such as 10.0.0.0/8 or 2001:db8::/32: received ${JSON.stringify(issue.input)}`,
+  });
+}
+
+const siteSettings = z.strictObject({
+  id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "Expected up to 64 letters, digits, dots, dashes and underscores"),
+  /** Clients in these prefixes are near; the longest prefix wins. */
+  prefixes: z.array(prefixSetting()).default([]),
+  /** Order among sites that are equally near: lower first. */
+  rank: z.number().int().min(0).max(1_000_000).default(100),
+});
+
+export type SiteSettings = z.output<typeof siteSettings>;
+
+export const controlPlaneSettings = z.strictObject({
+  listen: listenSetting(7000).prefault({}),
+  admin: listenSetting(7001).prefault({}),
+  /** "sqlite:" and a path, relative to the folder the process runs in. Its folder is made when it is missing. */
+  database: z.string().default("sqlite:./var/control-plane.db"),
+  fleet: z
+    .strictObject({
+      /** How often appliances say that they live. */
+      heartbeatEvery: durationSetting().default(2000),
+      /** Silence after which an appliance gets no players: three heartbeats, so that one lost packet costs nothing. */
+      expiresAfter: durationSetting().default(6000),
+    })
+    .refine((fleet) => fleet.heartbeatEvery >= 50, "heartbeatEvery must be 50ms or more")
+    .refine((fleet) => fleet.expiresAfter >= 2 * fleet.heartbeatEvery, "expiresAfter must be at least twice heartbeatEvery")
+    .prefault({}),
+  lease: z
+    .strictObject({
+      /** How long an appliance may go on without the control plane: long enough to sit out any repair. */
+      validFor: durationSetting().default(7 * 86_400_000),
+    })
+    .prefault({}),
+  sites: z
+    .array(siteSettings)
+    .max(10_000)
+    .refine((sites) => new Set(sites.map(({ id }) => id)).size === sites.length, "Two sites have the same id")
+    .default([]),
+  steering: z
+    .strictObject({
+      /** The first so many URLs already span `minSites`, so that a player leaves a dead site early. */
+      minUrls: z.number().int().min(1).max(10).default(3),
+      maxUrls: z.number().int().min(1).max(32).default(10),
+      minSites: z.number().int().min(1).max(10).default(2),
+    })
+    .refine(({ minUrls, maxUrls }) => minUrls <= maxUrls, "minUrls must not be more than maxUrls")
+    .refine(({ minUrls, minSites }) => minSites <= minUrls, "minSites must not be more than minUrls")
+    .prefault({}),
+  log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
+});
+
+export type ControlPlaneSettings = z.output<typeof controlPlaneSettings>;
+export type SteeringSettings = ControlPlaneSettings["steering"];
+export type FleetSettings = ControlPlaneSettings["fleet"];

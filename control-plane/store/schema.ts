@@ -1,0 +1,47 @@
+// The tables of the control plane, as the queries see them.
+
+export interface TitleTable {
+  title_id: string;
+  name: string;
+  duration_seconds: number;
+  /** Empty where the title has none. */
+  hls_path: string;
+  dash_path: string;
+  size_bytes: number;
+  object_count: number;
+  published_at_unix_ms: number;
+}
+
+export interface TitleObjectTable {
+  title_id: string;
+  path: string;
+  size_bytes: number;
+  etag: string;
+  chunk_bytes: number;
+  /** Place in the published list. */
+  position: number;
+}
+
+/** One row: counts the changes of the catalogue, so that copies of the control plane see each other's. */
+export interface CatalogRevisionTable {
+  id: number;
+  revision: number;
+}
+
+/** What must be known of an appliance after a restart of the control plane. */
+export interface ApplianceTable {
+  appliance_id: string;
+  /** A fleet.v1 ApplianceIdentity, encoded. */
+  identity: Uint8Array;
+  registered_at_unix_ms: number;
+  lease_id: string;
+  lease_issued_at_unix_ms: number;
+  lease_expires_at_unix_ms: number;
+}
+
+export interface Schema {
+  title: TitleTable;
+  title_object: TitleObjectTable;
+  catalog_revision: CatalogRevisionTable;
+  appliance: ApplianceTable;
+}
