@@ -57,7 +57,7 @@ Examples:
 export function benchPlayersCommand(): Command {
   return new Command("players")
     .description("Let simulated players watch: start-up time, stalls, bitrate and switches, over real sockets and recorded lines.")
-    .requiredOption("--url <url...>", "HLS playlist, or any file with --ladder; further URLs are turned to when one fails", collect, [])
+    .requiredOption("--url <url...>", "HLS playlist, or any file with --ladder; further URLs are turned to when one fails", collect)
     .option("--count <n>", "how many players", whole(1, 100_000), 100)
     .addOption(new Option("--rule <name>", "how a player chooses the bitrate").choices(ruleNames).default("bola"))
     .option("--trace <file...>", 'lines, as files of "seconds Mbps"; players take them in turn')
@@ -222,8 +222,8 @@ function secondsOf(flag: string, text: string): number {
   return ms / 1000;
 }
 
-function collect(value: string, before: string[]): string[] {
-  return [...before, value];
+function collect(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value];
 }
 
 function positive(text: string): number {

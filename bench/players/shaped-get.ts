@@ -116,7 +116,8 @@ function getOnce(options: ShapedGetOptions): Promise<ShapedAnswer | "stale-conne
 
     /** Reads what the socket has, as far as the line allows. */
     function pump(): void {
-      while (!settled && response) {
+      for (;;) {
+        if (settled || !response) return;
         const waiting = response.readableLength;
         if (waiting === 0) {
           // Lets the stream fetch more, or end.
