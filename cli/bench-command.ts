@@ -58,8 +58,6 @@ interface OutputOptions {
 /** `millrace bench` and what is below it. */
 export function benchCommand(): Command {
   const command = new Command("bench")
-    // Options after a command's name are that command's: several have the same names.
-    .enablePositionalOptions()
     .description("Measure a video server: throughput, latency, errors, wrong bytes, and what the server spent.")
     .argument("[url]", "base URL of the objects; without it the bench starts a server on this machine")
     .option("--list", "show the named workloads and the flags they stand for")

@@ -30,6 +30,8 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
     .version(packageVersion)
     .showHelpAfterError("(add --help for what this command takes)")
     .configureHelp({ showGlobalOptions: true })
+    // Options after a command's name are that command's: `bench` and its commands share names.
+    .enablePositionalOptions()
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
   for (const command of commands) program.addCommand(command().copyInheritedSettings(program));
   try {
