@@ -20,6 +20,7 @@ import { formatByteSize, parseByteSize } from "../runtime/byte-size.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { benchPlayersCommand } from "./bench-players-command.js";
 import { benchPoliciesCommand } from "./bench-policies-command.js";
+import { benchReportCommand } from "./bench-report-command.js";
 
 const flagTexts: Readonly<Record<keyof WorkloadFlags, string>> = {
   range: 'bytes per request, or "whole" for whole objects without a Range header',
@@ -83,6 +84,7 @@ export function benchCommand(): Command {
   command.addCommand(generatorCommand());
   command.addCommand(benchPoliciesCommand());
   command.addCommand(benchPlayersCommand());
+  command.addCommand(benchReportCommand());
   return command;
 }
 
