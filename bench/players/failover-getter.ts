@@ -9,7 +9,7 @@ import { getShaped, type ShapedAnswer } from "./shaped-get.js";
 import type { ShapedLink } from "./shaped-link.js";
 
 /** Times that all URLs are tried before the player gives up. */
-export const roundsMax = 4;
+const roundsMax = 4;
 /** Playback seconds between the first two rounds; doubles with each. */
 const firstPauseSeconds = 1;
 /** A playlist of a ten-hour film in two-second segments has some 1.5 MB. */

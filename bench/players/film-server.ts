@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
-export const segmentSeconds = 2;
+const segmentSeconds = 2;
 const initializationBytes = 100;
 const soundBitsPerSecond = 64_000;
 

@@ -35,16 +35,13 @@ function renderCell(value: HtmlCell | string, column: number): string {
   return `<td class="bar" style="--share:${percent}%"${title}>${escapeHtml(cell.text)}</td>`;
 }
 
-/** How the numbers of an axis are spread and written. html-draw-charts.browser.js knows each. */
-export const axisKinds = ["linear", "log", "percentile", "bytes", "percent"] as const;
-
 export interface ChartAxis {
   label: string;
-  /** "percentile": values are 1 ÷ (1 − share), log. "bytes": log. "percent": shares of 1. */
-  kind: (typeof axisKinds)[number];
+  /** How its numbers are spread and written; html-draw-charts.browser.js knows each. "percentile": values are 1 ÷ (1 − share), log. "bytes": log. "percent": shares of 1. */
+  kind: "linear" | "log" | "percentile" | "bytes" | "percent";
 }
 
-export interface ChartSeries {
+interface ChartSeries {
   label: string;
   /** [x, y], x rising. */
   points: readonly (readonly [number, number])[];
