@@ -18,7 +18,9 @@ import { bytesOf, defaultFlags, flagName, readReplayOf, type WorkloadFlags } fro
 import { canonicalWorkloads, findWorkload, flagsText, workloads, type Workload } from "../bench/workloads/workload-table.js";
 import { formatByteSize, parseByteSize } from "../runtime/byte-size.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
+import { benchPlayersCommand } from "./bench-players-command.js";
 import { benchPoliciesCommand } from "./bench-policies-command.js";
+import { benchReportCommand } from "./bench-report-command.js";
 
 const flagTexts: Readonly<Record<keyof WorkloadFlags, string>> = {
   range: 'bytes per request, or "whole" for whole objects without a Range header',
@@ -82,6 +84,8 @@ export function benchCommand(): Command {
   command.addCommand(filesCommand());
   command.addCommand(generatorCommand());
   command.addCommand(benchPoliciesCommand());
+  command.addCommand(benchPlayersCommand());
+  command.addCommand(benchReportCommand());
   return command;
 }
 

@@ -20,7 +20,7 @@ interface Options {
   trace?: string;
   format?: TraceFormat;
   zipf?: string | true;
-  seed?: number;
+  seed: number;
   sizes: string;
   policy?: PolicyName[];
   limit: number;
@@ -45,7 +45,7 @@ export function benchPoliciesCommand(): Command {
     .option("--trace <file>", "trace of requests")
     .addOption(new Option("--format <format>", "format of the trace (default: seen from its first bytes)").choices(traceFormats))
     .option("--zipf [recipe]", "make a trace instead: requests=N,objects=N,alpha=X,size=A[..B],drift=X,rate=X")
-    .option("--seed <n>", "the same seed makes the same trace (default: 1)", whole)
+    .option("--seed <n>", "the same seed makes the same trace", whole, 1)
     .option("--sizes <list>", "cache sizes: amounts of bytes, or shares of all objects' bytes", "0.1%,1%,10%")
     .addOption(new Option("--policy <name...>", "policies to simulate (default: all)").choices(policyNames))
     .option("--limit <n>", "read the first n requests", whole, loadRequestsMax)
@@ -53,7 +53,7 @@ export function benchPoliciesCommand(): Command {
     .option("--out <file>", "also write the JSON to a file")
     .option("--html <file>", "also write a page with charts")
     .addHelpText("after", examples)
-    .action(async (_options: unknown, self: Command) => run(self.optsWithGlobals<Options>()));
+    .action(async (options: Options) => run(options));
 }
 
 async function run(options: Options): Promise<void> {
@@ -139,7 +139,7 @@ class Interrupted extends Error {}
 function openTrace({ trace, format, zipf, seed }: Options) {
   if (trace !== undefined) return { source: trace, batches: readTraceBatches(trace, format === undefined ? {} : { format }) };
   const recipe = zipf === true || zipf === undefined ? "default" : zipf;
-  return { source: `Zipf ${recipe} seed=${seed ?? 1}`, batches: inTurn(zipfTrace({ ...parseZipfRecipe(recipe), seed: seed ?? 1 })) };
+  return { source: `Zipf ${recipe} seed=${seed}`, batches: inTurn(zipfTrace({ ...parseZipfRecipe(recipe), seed: seed })) };
 }
 
 async function* inTurn<Item>(items: Iterable<Item>): AsyncGenerator<Item> {
