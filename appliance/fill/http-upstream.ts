@@ -175,6 +175,8 @@ export class HttpUpstream implements Upstream {
         {
           onRequestStart: () => {},
           onResponseStart: (controller, status, answerHeaders) => {
+            // 103 Early Hints and its like come before the answer.
+            if (status < 200) return;
             const why = taker.start({ status, headers: answerHeaders });
             if (why) stop(controller, why);
           },
