@@ -1,16 +1,17 @@
+// A serving and a fill worker in one thread: what neither of their rooms can show alone.
 import assert from "node:assert/strict";
 import { createServer, connect, type AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 import { MessageChannel } from "node:worker_threads";
 import fc from "fast-check";
-import { SlabFiles } from "../disk/slab-files.js";
-import { SlotReader } from "../disk/slot-reader.js";
-import { FillService } from "../fill/fill-service.js";
-import { byteAt, objectOf, openTemporaryStage, ScriptedUpstream, until, type StageOptions } from "../fill/temporary-stage.js";
-import { ChunkGetter } from "../serve/chunk-getter.js";
-import { FillClient } from "../serve/fill-client.js";
-import { ObjectFinder } from "../serve/object-finder.js";
-import { ServeApp } from "./serve-app.js";
+import { SlabFiles } from "./disk/slab-files.js";
+import { SlotReader } from "./disk/slot-reader.js";
+import { FillService } from "./fill/fill-service.js";
+import { byteAt, objectOf, openTemporaryStage, ScriptedUpstream, until, type StageOptions } from "./fill/temporary-stage.js";
+import { ChunkGetter } from "./serve/chunk-getter.js";
+import { FillClient } from "./serve/fill-client.js";
+import { ObjectFinder } from "./serve/object-finder.js";
+import { ServeApp } from "./http/serve-app.js";
 
 /** A free port, for an app that shares its port with others and cannot be asked which it got. */
 async function freePort(): Promise<number> {
