@@ -33,9 +33,9 @@ const service = new FillService({
   fetchesMax: settings.fill.fetches,
   waitingFetchesMax: settings.fill.waiting,
   manifestFetchesMax: settings.fill.manifestFetches,
-  openSource: (url) => openUpstream(url, http),
+  openSource: (url) => openUpstream({ url }, http),
   toMain: tell,
-  upstreams: settings.upstreams.map(({ url }) => openUpstream(url, http)),
+  upstreams: settings.upstreams.map((upstream) => openUpstream(upstream, http)),
   writer: new SlotWriter(geometry, new SlabFiles(geometry, "write")),
 });
 for (const port of data.serve) service.serve(port);

@@ -1,5 +1,6 @@
 // The appliance: puts the agent together, starts the workers, and ends them in order.
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -12,7 +13,7 @@ import { systemClock } from "../runtime/clock.js";
 import { openLog, type Log } from "../runtime/log.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
-import { announceReady, onStop } from "../runtime/stop-signal.js";
+import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
 import { HoldingsReporter } from "./agent/holdings-reporter.js";
@@ -45,7 +46,8 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
   process.env["UWS_HTTP_MAX_HEADERS_SIZE"] ??= String(requestHeadBytesMax);
   const log = openLog("appliance", settings.log.level);
   // Mistyped URLs are found here, by name, and not in a worker.
-  for (const { url } of settings.upstreams) await openUpstream(url, { connections: 1, connectTimeoutMs: 1, silenceTimeoutMs: 1 }).close();
+  for (const upstream of settings.upstreams)
+    await openUpstream(upstream, { connections: 1, connectTimeoutMs: 1, silenceTimeoutMs: 1 }).close();
   const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url);
   try {
     mkdirSync(settings.index, { recursive: true });
@@ -69,36 +71,25 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
   const shared = { settings, arena: arenaMemory, counters, disks: disks.disks, diskStates: disks.memory };
   const channels = Array.from({ length: settings.workers }, () => new MessageChannel());
 
-  let draining = false;
+  let whyNotReady: "starting" | "draining" | undefined = "starting";
   let progress: FillProgress | undefined;
-  const fill = startWorker(
-    "fill-worker-main.js",
-    { ...shared, thread: settings.workers, serve: channels.map(({ port2 }) => port2) } satisfies FillWorkerData,
-    log,
-  );
-  await messageFrom<FillToMain>(fill, "ready");
-  const serving = channels.map(({ port1 }, thread) =>
-    startWorker("serve-worker-main.js", { ...shared, thread, listenPort: port, fill: port1 } satisfies ServeWorkerData, log),
-  );
-  await Promise.all(serving.map((worker) => messageFrom<ServeToMain>(worker, "listening")));
-
+  let member: FleetMember | undefined;
   const registry = openApplianceMetrics({ arena, counters, disks, slotBytes: geometry.slotBytes });
   const bootId = randomUUID();
-  const leaseFile = join(settings.index, "lease.json");
   const scheme = settings.listen.tls ? "https" : "http";
-  const dataUrl = settings.listen.publicUrl ?? `${scheme}://${hostInUrl(settings.listen.host)}:${port}/`;
-  const role = settings.site.role === "edge" ? ApplianceRole.APPLIANCE_ROLE_EDGE : ApplianceRole.APPLIANCE_ROLE_STORAGE;
-  const heldBytes = () => disks.disks.reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
+  const publicUrl = settings.listen.publicUrl ?? `${scheme}://${hostInUrl(settings.listen.host)}:${port}/`;
+  const dataUrl = publicUrl.endsWith("/") ? publicUrl : `${publicUrl}/`;
+  // Before the workers: a port that is taken ends a process without threads.
   const admin = await openAdminServer({
     host: settings.admin.host,
     port: settings.admin.port,
     registry,
-    whyNotReady: () => (draining ? "draining" : undefined),
+    whyNotReady: () => whyNotReady,
     status: () => ({
       applianceId,
       bootId,
       version: packageVersion,
-      state: draining ? "draining" : "live",
+      state: whyNotReady ?? "live",
       site: settings.site,
       dataUrl,
       uptimeSeconds: Math.round(process.uptime()),
@@ -113,14 +104,38 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
       fill: progress ?? null,
     }),
   });
+  const fill = startWorker(
+    "fill-worker-main.js",
+    { ...shared, thread: settings.workers, serve: channels.map(({ port2 }) => port2) } satisfies FillWorkerData,
+    log,
+  );
+  await messageFrom<FillToMain>(fill, "ready");
+  const serving = channels.map(({ port1 }, thread) =>
+    startWorker("serve-worker-main.js", { ...shared, thread, listenPort: port, fill: port1 } satisfies ServeWorkerData, log),
+  );
+  const closeServing = async () => {
+    const gone = serving.map((worker) => once(worker, "exit"));
+    for (const worker of serving) worker.postMessage({ type: "close" } satisfies MainToServe);
+    await Promise.all(gone);
+  };
+  try {
+    await Promise.all(serving.map((worker) => messageFrom<ServeToMain>(worker, "listening")));
+  } catch (error) {
+    await Promise.race([closeServing(), wait(closeTimeoutMs)]);
+    throw error;
+  }
+  whyNotReady = undefined;
 
+  const leaseFile = join(settings.index, "lease.json");
+  const role = settings.site.role === "edge" ? ApplianceRole.APPLIANCE_ROLE_EDGE : ApplianceRole.APPLIANCE_ROLE_STORAGE;
+  const heldBytes = () => disks.disks.reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
   const self: ApplianceSelf = {
     identity: () => ({
       applianceId: applianceId!,
       siteId: settings.site.id,
       clusterId: settings.site.cluster ?? settings.site.id,
       role,
-      dataUrl: dataUrl.endsWith("/") ? dataUrl : `${dataUrl}/`,
+      dataUrl,
       adminUrl: `http://${hostInUrl(settings.admin.host)}:${admin.port}/`,
       capacityBytes: BigInt(disks.disks.reduce((sum, { slotCount }) => sum + slotCount * settings.chunk, 0)),
       chunkBytes: settings.chunk,
@@ -141,8 +156,8 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
         usedBytes: BigInt(usedBytes),
       })),
     requestHeadroom: () =>
-      draining ? 0 : Math.max(0, settings.workers * settings.limits.requestsPerWorker - sumCounter(counters, "underWay")),
-    isDraining: () => draining,
+      whyNotReady ? 0 : Math.max(0, settings.workers * settings.limits.requestsPerWorker - sumCounter(counters, "underWay")),
+    isDraining: () => whyNotReady === "draining",
   };
   const holdings = new HoldingsReporter(
     (path) => {
@@ -154,7 +169,7 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
       for (const { path } of index.heldVersions()) yield path;
     },
   );
-  const member =
+  member =
     client &&
     new FleetMember({
       bootId,
@@ -185,15 +200,15 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
 
   onStop(async (reason) => {
     log.info({ reason }, "draining");
-    draining = true;
+    whyNotReady = "draining";
     member?.hurry();
     for (const worker of serving) worker.postMessage({ type: "drain" } satisfies MainToServe);
     const drained = Promise.all(serving.map((worker) => messageFrom<ServeToMain>(worker, "drained")));
     await Promise.race([drained, wait(settings.drain.deadline)]);
     const cutOff = sumCounter(counters, "underWay");
-    for (const worker of serving) worker.postMessage({ type: "close" } satisfies MainToServe);
     tellFill({ type: "stop" });
-    await Promise.race([Promise.all([messageFrom<FillToMain>(fill, "stopped"), member?.stop(), admin.close()]), wait(closeTimeoutMs)]);
+    const closed = Promise.all([closeServing(), messageFrom<FillToMain>(fill, "stopped"), member?.stop(), admin.close()]);
+    if ((await Promise.race([closed, wait(closeTimeoutMs, "late")])) === "late") log.warn("a thread did not close in time");
     log.info({ cutOff }, "appliance has stopped");
   });
 }
@@ -204,7 +219,7 @@ function startWorker(file: string, workerData: ServeWorkerData | FillWorkerData,
   worker.on("error", (error) => {
     // State is shared with this thread, and may be half changed: a fresh start is the only one that can be trusted.
     log.fatal({ worker: file, error: error.stack }, "a worker has crashed");
-    process.exit(70);
+    endNow();
   });
   return worker;
 }

@@ -1,6 +1,12 @@
 // What an appliance knows of one version of one object.
 import { createHash } from "node:crypto";
 
+/** Longest path, in bytes of UTF-8: the index cannot have longer keys (LMDB takes 1978 bytes, and an encoding needs its share). */
+export const objectPathBytesMax = 1900;
+
+/** Chunks are counted in 31 bits, in the frame table and in the index. An object of more is none that we can hold. */
+export const chunkCountMax = 2 ** 31 - 1;
+
 /** Bytes of an object key. */
 export const objectKeyBytes = 16;
 
@@ -27,6 +33,17 @@ export function objectKeyOf(object: Pick<ObjectRecord, "path" | "etag" | "sizeBy
   // A weak tag promises no equal bytes, so the date joins in.
   const version = object.etag.startsWith("W/") || object.etag === "" ? `${object.etag} ${object.lastModifiedUnixMs}` : object.etag;
   return createHash("sha256").update(`${object.path}\n${version}\n${object.sizeBytes}`).digest().subarray(0, objectKeyBytes);
+}
+
+/**
+ * Whether `path` can be an object's: not empty, not too long, without an empty, "." or ".." part, a backslash or a control character.
+ * Any other path is never asked for anywhere, so no trick with dots reaches a folder that was not meant.
+ */
+export function isObjectPath(path: string): boolean {
+  // A character is one byte or more, so the long ones need no counting.
+  if (path.length > objectPathBytesMax || Buffer.byteLength(path) > objectPathBytesMax) return false;
+  // eslint-disable-next-line no-control-regex
+  return !/[\u0000-\u001f\u007f\\]/.test(path) && !/(?:^|\/)\.{0,2}(?:\/|$)/.test(path);
 }
 
 /** The key as four words, as the frame table wants it. */

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { logLevels } from "../runtime/log.js";
 import { byteSizeSetting, durationSetting } from "../runtime/settings-file.js";
-import { slotHeaderBytes } from "./disk/slot-header.js";
+import { slabGeometryOf } from "./disk/slab-geometry.js";
 import { frameCountMin } from "./memory/frame-arena.js";
 
 const port = z.number().int().min(0).max(65_535);
@@ -62,7 +62,17 @@ export const applianceSettings = z
       .max(1024),
     miss: z.enum(["fill", "redirect", "reject"]).default("fill"),
     /** In order of preference. */
-    upstreams: z.array(z.strictObject({ url: z.string() })).max(64),
+    upstreams: z
+      .array(
+        z.strictObject({
+          url: z.string(),
+          /** For s3: the server, when it is not Amazon's. */
+          endpoint: z.string().optional(),
+          /** For s3. */
+          region: z.string().optional(),
+        }),
+      )
+      .max(64),
     tokens: z.strictObject({ required: z.boolean().default(false) }).prefault({}),
     controlPlane: z.strictObject({ url: z.string() }).optional(),
     site: z
@@ -101,15 +111,16 @@ export const applianceSettings = z
       });
     }
     const paths = new Set<string>();
+    const { slotBytes } = slabGeometryOf(settings.chunk);
     for (const [place, disk] of settings.disks.entries()) {
       if (paths.has(disk.path))
         context.addIssue({ code: "custom", path: ["disks", place, "path"], message: `${disk.path} is named twice` });
       paths.add(disk.path);
-      if (disk.size < settings.chunk + slotHeaderBytes) {
+      if (disk.size < slotBytes) {
         context.addIssue({
           code: "custom",
           path: ["disks", place, "size"],
-          message: "Expected room for at least one chunk and its header of 4 KiB",
+          message: `Expected room for at least one slot of ${slotBytes} bytes: a header of 4 KiB and a chunk in whole pages`,
         });
       }
     }

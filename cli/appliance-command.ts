@@ -1,8 +1,5 @@
 // `millrace appliance`: runs one appliance in the foreground.
 import { Command } from "commander";
-import { runAppliance } from "../appliance/main.js";
-import { applianceSettings } from "../appliance/settings.js";
-import { readSettingsFile } from "../runtime/settings-file.js";
 
 export function applianceCommand(): Command {
   return new Command("appliance")
@@ -18,5 +15,13 @@ The smallest settings file:
 
 SIGTERM drains and exits with 0; a second one stops at once. docs/appliance.md has every key.`,
     )
-    .action(async ({ config }: { config: string }) => runAppliance(readSettingsFile(config, applianceSettings)));
+    .action(async ({ config }: { config: string }) => {
+      // Loaded when it runs, as by every command: the others start without it.
+      const [{ runAppliance }, { applianceSettings }, { readSettingsFile }] = await Promise.all([
+        import("../appliance/main.js"),
+        import("../appliance/settings.js"),
+        import("../runtime/settings-file.js"),
+      ]);
+      await runAppliance(readSettingsFile(config, applianceSettings));
+    });
 }

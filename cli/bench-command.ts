@@ -54,6 +54,7 @@ interface OutputOptions {
   json?: boolean;
   out?: string;
   html?: string;
+  histograms: boolean;
 }
 
 /** `millrace bench` and what is below it. */
@@ -271,9 +272,10 @@ async function measure(result: ResultBuilder, output: OutputOptions, work: (sign
     result.note(`while stopping: ${messageOf(error)}`);
   }
   const finished = result.finish(complete);
-  if (output.out !== undefined) writeFileSync(output.out, `${JSON.stringify(finished, null, 2)}\n`);
+  const json = `${JSON.stringify(finished, (key, value: unknown) => (key === "histogram" && !output.histograms ? undefined : value), 2)}\n`;
+  if (output.out !== undefined) writeFileSync(output.out, json);
   if (output.html !== undefined) writeFileSync(output.html, renderHtmlReport([finished]));
-  process.stdout.write(output.json === true ? `${JSON.stringify(finished, null, 2)}\n` : formatResult(finished));
+  process.stdout.write(output.json === true ? json : formatResult(finished));
   process.exitCode = abort.signal.aborted ? 130 : finished.verdict.ok ? 0 : 1;
   process.off("SIGINT", interrupt);
   process.off("SIGTERM", interrupt);
@@ -323,6 +325,7 @@ function addOutputOptions(command: Command): void {
   command
     .option("--json", "print the result as JSON")
     .option("--out <file>", "write the result as JSON to a file, too")
+    .option("--no-histograms", "leave the HDR histograms out of the JSON, which makes it a tenth as long")
     .option("--html <file>", "write the result as a page with charts to a file, too");
 }
 

@@ -1,8 +1,5 @@
 // `millrace control-plane`: runs the control plane in the foreground.
 import { Command } from "commander";
-import { startControlPlane } from "../control-plane/main.js";
-import { controlPlaneSettings } from "../control-plane/settings.js";
-import { readSettingsFile } from "../runtime/settings-file.js";
 
 export function controlPlaneCommand(): Command {
   return new Command("control-plane")
@@ -29,6 +26,12 @@ Example:
 SIGTERM finishes the calls that run and ends with 0.`,
     )
     .action(async ({ config }: { config: string }) => {
-      await startControlPlane(readSettingsFile(config, controlPlaneSettings));
+      // Loaded here, so that other commands don't wait for it.
+      const [{ runControlPlane }, { controlPlaneSettings }, { readSettingsFile }] = await Promise.all([
+        import("../control-plane/main.js"),
+        import("../control-plane/settings.js"),
+        import("../runtime/settings-file.js"),
+      ]);
+      await runControlPlane(readSettingsFile(config, controlPlaneSettings));
     });
 }

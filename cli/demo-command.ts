@@ -47,9 +47,9 @@ Examples:
     });
 }
 
-function describe({ player, console, controlPlane, origin, appliances }: DemoAddresses): string {
+function describe({ player, console, controlPlane, origin, appliances, processes }: DemoAddresses): string {
   const table = new Table({ head: ["appliance", "site", "data", "admin", "process"], style: { head: [], border: [] } });
-  for (const { name, site, data, admin, pid } of appliances) table.push([name, site, data, `${admin}status`, String(pid ?? "")]);
+  for (const { name, site, data, admin } of appliances) table.push([name, site, data, `${admin}status`, String(processes[name] ?? "")]);
   return [
     "",
     `  Player page       ${pc.bold(player)}`,

@@ -1,8 +1,5 @@
 // `millrace gateway`: runs the gateway in the foreground.
 import { Command } from "commander";
-import { startGateway } from "../control-plane/gateway/main.js";
-import { gatewaySettings } from "../control-plane/gateway/settings.js";
-import { readSettingsFile } from "../runtime/settings-file.js";
 
 export function gatewayCommand(): Command {
   return new Command("gateway")
@@ -27,6 +24,12 @@ Example:
 SIGTERM finishes the requests that run and ends with 0.`,
     )
     .action(async ({ config }: { config: string }) => {
-      await startGateway(readSettingsFile(config, gatewaySettings));
+      // Loaded here, so that other commands don't wait for it.
+      const [{ runGateway }, { gatewaySettings }, { readSettingsFile }] = await Promise.all([
+        import("../control-plane/gateway/main.js"),
+        import("../control-plane/gateway/settings.js"),
+        import("../runtime/settings-file.js"),
+      ]);
+      await runGateway(readSettingsFile(config, gatewaySettings));
     });
 }

@@ -56,7 +56,7 @@ Examples:
         title = await ingest({ ...rest, path, chunkBytes, signal: stop.signal, onProgress: progress.show });
       } catch (error) {
         progress.close();
-        if (stoppedBy === undefined) throw error;
+        if (error !== stop.signal.reason) throw error;
         process.stderr.write(`Stopped: nothing was changed in ${options.origin}\n`);
         process.exit(stoppedBy === "SIGINT" ? 130 : 143);
       }
@@ -94,6 +94,8 @@ function openProgress() {
           clearOnComplete: false,
           hideCursor: true,
           format: `${label} {bar} {percentage} %  {value} of {total}  {eta_formatted} left`,
+          // Until it has seen two different values it guesses infinity.
+          formatTime: (seconds) => (Number.isFinite(Number(seconds)) ? `${seconds} s` : "? s"),
           formatValue: (value, _, type) => (type === "value" || type === "total" ? amount(value) : String(value)),
         });
         bar.start(total, done);

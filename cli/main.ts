@@ -33,7 +33,11 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
     // Options after a command's name are that command's: `bench` and its commands share names.
     .enablePositionalOptions()
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
-  for (const command of commands) program.addCommand(command().copyInheritedSettings(program));
+  for (const command of commands) {
+    const added = command().copyInheritedSettings(program);
+    for (const inner of added.commands) inner.copyInheritedSettings(added);
+    program.addCommand(added);
+  }
   try {
     await program.parseAsync(argv);
   } catch (error) {

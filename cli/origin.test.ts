@@ -19,13 +19,13 @@ async function originOf(t: TestContext, options: { accessLog?: string } = {}) {
   await writeFile(join(folder, "a/plain.m3u8"), bytes);
   await writeFile(join(folder, "a/.git/config"), "secret");
   await writeFile(join(folder, ".millrace/secret"), "secret");
-  const { mtimeMs } = await stat(join(folder, "a/x.mp4"));
+  const { mtime } = await stat(join(folder, "a/x.mp4"));
   const digests = makeObjectDigests({
     path: "a/x.mp4",
     sizeBytes: bytes.length,
     chunkBytes: 100,
     chunkDigests: [digestChunk(Buffer.from(bytes))],
-    lastModifiedUnixMs: Math.floor(mtimeMs),
+    lastModifiedUnixMs: mtime.getTime(),
   });
   await writeFile(join(folder, ".millrace/digests/a/x.mp4"), encodeObjectDigests(digests));
   const origin = await openOrigin({ folder, host: "127.0.0.1", port: 0, ...options });

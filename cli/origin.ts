@@ -1,5 +1,5 @@
 // A small static origin over HTTP/1.1: files of a folder with ranges, entity tags and digests. For demos, tests and small networks.
-import { openSync, writeSync, closeSync } from "node:fs";
+import { closeSync, openSync, writeSync, type Stats } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -68,9 +68,9 @@ export async function openOrigin({ folder, host, port, accessLog }: OriginOption
       dotfiles: "ignore",
       index: false,
     })
-      .on("headers", (response: ServerResponse, _: string, file: { size: number; mtimeMs: number }) => {
+      .on("headers", (response: ServerResponse, _: string, file: Stats) => {
         // Read a moment ago: it is the tag of these bytes when size and time fit, too.
-        if (tag && tag.sizeBytes === file.size && tag.modifiedMs === Math.floor(file.mtimeMs)) response.setHeader("ETag", tag.etag);
+        if (tag && tag.sizeBytes === file.size && tag.modifiedMs === file.mtime.getTime()) response.setHeader("ETag", tag.etag);
       })
       .on("stream", (stream: NodeJS.ReadableStream) => {
         if (request.method === "GET") stream.on("data", (piece: Buffer) => onBodyBytes(piece.length));

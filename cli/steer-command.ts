@@ -1,21 +1,6 @@
 // `millrace steer explain`: asks the control plane where it would send a client, and why.
-import Table from "cli-table3";
+import type { ExplainOptions } from "./explain-steering.js";
 import { Command, Option } from "commander";
-import { ControlPlaneClient } from "../control-plane/control-plane-client.js";
-import { holdsWord, rejectionLetter } from "../control-plane/gateway/api-answers.js";
-import { objectsForPlayback } from "../control-plane/playback/playback-answer.js";
-import { OperatingError } from "../runtime/operating-error.js";
-
-/** A person waits; a control plane under load may take longer than a player's gateway would wait. */
-const deadlineMs = 10_000;
-
-interface ExplainOptions {
-  controlPlane: string;
-  client: string;
-  title?: string;
-  path?: string;
-  json?: true;
-}
 
 export function steerCommand(): Command {
   const steer = new Command("steer").summary("ask where clients are sent, and why").description("Asks where clients are sent, and why.");
@@ -39,83 +24,10 @@ Examples:
   millrace steer explain --client 10.1.2.3 --title demo
   millrace steer explain --client 2001:db8::1 --path film/video-720.mp4 --json`,
     )
-    .action(explain);
+    .action(async (options: ExplainOptions) => {
+      // Loaded here, so that other commands don't wait for it.
+      const { explainSteering } = await import("./explain-steering.js");
+      await explainSteering(options);
+    });
   return steer;
-}
-
-async function explain(options: ExplainOptions): Promise<void> {
-  const client = new ControlPlaneClient(options.controlPlane, { deadlineMs });
-  try {
-    const paths = await pathsOf(client, options);
-    const { ranked, rejected, matchedPrefix } = await client.rankAppliances({ clientAddress: options.client, paths });
-    const answer = {
-      client: options.client,
-      title: options.title ?? null,
-      paths,
-      matchedPrefix: matchedPrefix || null,
-      ranked: ranked.map(({ applianceId, siteId, dataUrl, holds, reason }, place) => ({
-        rank: place + 1,
-        siteId,
-        applianceId,
-        dataUrl,
-        holds: holdsWord(holds),
-        reason,
-      })),
-      rejected: rejected.map(({ applianceId, siteId, letter, reason }) => ({
-        letter: rejectionLetter(letter),
-        siteId,
-        applianceId,
-        reason,
-      })),
-    };
-    process.stdout.write(options.json ? `${JSON.stringify(answer, null, 2)}\n` : asTables(answer));
-  } finally {
-    client.close();
-  }
-}
-
-async function pathsOf(client: ControlPlaneClient, { title, path }: ExplainOptions): Promise<string[]> {
-  if (path !== undefined) return [path];
-  if (title === undefined) {
-    throw new OperatingError("option-missing", "Cannot explain: say what the client plays, with --title ID or --path PATH");
-  }
-  const found = await client.getTitle({ titleId: title });
-  return objectsForPlayback(found.title ?? { hlsPath: "", dashPath: "" }, found.objects).map(({ path }) => path);
-}
-
-interface Explanation {
-  client: string;
-  title: string | null;
-  paths: string[];
-  matchedPrefix: string | null;
-  ranked: { rank: number; siteId: string; applianceId: string; dataUrl: string; holds: string; reason: string }[];
-  rejected: { letter: string; siteId: string; applianceId: string; reason: string }[];
-}
-
-function asTables({ client, title, paths, matchedPrefix, ranked, rejected }: Explanation): string {
-  const what = title === null ? paths[0] : `title ${title} (${paths.length} object${paths.length === 1 ? "" : "s"})`;
-  const where = matchedPrefix === null ? "no site announces a prefix of it" : `matched prefix ${matchedPrefix}`;
-  let text = `Client ${client}: ${where}\nPlays ${what}\n\n`;
-  if (ranked.length === 0) text += "No appliance can serve this client now.\n";
-  else {
-    const rows = ranked.map(({ rank, siteId, applianceId, holds, reason, dataUrl }) => [
-      rank,
-      siteId,
-      `${applianceId}\n${dataUrl}`,
-      holds,
-      reason.replaceAll("; ", "\n"),
-    ]);
-    text += `${table(["rank", "site", "appliance", "holds", "reason"], rows)}\n`;
-  }
-  if (rejected.length > 0) {
-    const rows = rejected.map(({ letter, siteId, applianceId, reason }) => [letter, siteId, applianceId, reason]);
-    text += `\nRejected (H: health, C: content)\n${table(["letter", "site", "appliance", "reason"], rows)}\n`;
-  }
-  return text;
-}
-
-function table(head: string[], rows: (string | number)[][]): string {
-  const made = new Table({ head, style: { head: [], border: [] } });
-  made.push(...rows);
-  return made.toString();
 }

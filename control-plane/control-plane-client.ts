@@ -37,6 +37,7 @@ export class ControlPlaneClient {
   readonly #catalog: CatalogServiceClient;
   readonly #playback: PlaybackServiceClient;
   readonly #steering: SteeringServiceClient;
+  #hasAnswered = false;
 
   /** Connects at the first call. @throws OperatingError "control-plane-url-invalid". */
   constructor(url: string, { deadlineMs = callDeadlineMsDefault }: ControlPlaneClientOptions = {}) {
@@ -70,6 +71,11 @@ export class ControlPlaneClient {
     return this.#fleet.getChannel().getConnectivityState(true) === connectivityState.READY;
   }
 
+  /** Whether it has answered any call so far, were it with a refusal. */
+  hasAnswered(): boolean {
+    return this.#hasAnswered;
+  }
+
   close(): void {
     this.#fleet.close();
   }
@@ -80,9 +86,12 @@ export class ControlPlaneClient {
       new Promise((resolve, reject) => {
         const metadata = new Metadata();
         if (requestId !== undefined) metadata.set("x-request-id", requestId);
-        method()(request, metadata, { deadline: Date.now() + this.#deadlineMs }, (error, response) =>
-          error ? reject(operatingErrorOf(error, this.url)) : resolve(response),
-        );
+        method()(request, metadata, { deadline: Date.now() + this.#deadlineMs }, (error, response) => {
+          const failure = error && operatingErrorOf(error, this.url);
+          if (failure?.code !== "control-plane-away") this.#hasAnswered = true;
+          if (failure) reject(failure);
+          else resolve(response);
+        });
       });
   }
 }

@@ -1,7 +1,8 @@
 // The control plane's process: the only place of it that constructs.
+import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { openAdminServer } from "../runtime/admin-server.js";
-import { systemClock } from "../runtime/clock.js";
-import { openLog } from "../runtime/log.js";
+import { systemClock, type Clock } from "../runtime/clock.js";
+import { openLog, type Log } from "../runtime/log.js";
 import { announceReady, onStop } from "../runtime/stop-signal.js";
 import { makeCatalogService } from "./catalog/catalog-service.js";
 import { CatalogStore } from "./catalog/catalog-store.js";
@@ -25,10 +26,28 @@ import { makeSteeringService } from "./steering/steering-service.js";
 import { Steering } from "./steering/steering.js";
 import { openStore } from "./store/database.js";
 
-/** Resolves when the control plane serves. @throws OperatingError when it can't start. */
-export async function startControlPlane(settings: ControlPlaneSettings): Promise<void> {
+export interface ControlPlane {
+  grpcPort: number;
+  adminPort: number;
+  /** Finishes the calls that run and closes the database. */
+  close(): Promise<void>;
+}
+
+/** Runs the control plane until it is told to stop. @throws OperatingError when it can't start. */
+export async function runControlPlane(settings: ControlPlaneSettings): Promise<void> {
   const log = openLog("control-plane", settings.log.level);
-  const clock = systemClock;
+  const controlPlane = await openControlPlane(settings, { log, clock: systemClock });
+  onStop((reason) => {
+    log.info({ reason }, "control plane stops");
+    return controlPlane.close();
+  });
+  announceReady({ grpcPort: controlPlane.grpcPort, adminPort: controlPlane.adminPort });
+}
+
+/** Resolves when the control plane serves. @throws OperatingError when it can't start. */
+export async function openControlPlane(settings: ControlPlaneSettings, { log, clock }: { log: Log; clock: Clock }): Promise<ControlPlane> {
+  // grpc-js prints to standard error in a format of its own what it also reports to us.
+  setLogVerbosity(logVerbosity.NONE);
   const metrics = openMetrics();
   const store = await openStore(settings.database);
   const catalog = new CatalogStore(store);
@@ -81,15 +100,17 @@ export async function startControlPlane(settings: ControlPlaneSettings): Promise
     }),
   });
 
-  onStop(async (reason) => {
-    log.info({ reason }, "control plane stops");
-    draining = true;
-    clearInterval(watch);
-    await server.drain();
-    await store.destroy();
-    await admin.close();
-  });
   const { host } = settings.listen;
   log.info({ host, grpcPort: server.port, adminPort: admin.port, database: settings.database, knownAppliances }, "control plane serves");
-  announceReady({ grpcPort: server.port, adminPort: admin.port });
+  return {
+    grpcPort: server.port,
+    adminPort: admin.port,
+    close: async () => {
+      draining = true;
+      clearInterval(watch);
+      await server.drain();
+      await store.destroy();
+      await admin.close();
+    },
+  };
 }

@@ -16,7 +16,7 @@ import type { Metrics } from "./metrics.js";
 const callMaxMs = 10_000;
 
 /** What is known of a call beside its request. */
-export interface CallContext {
+interface CallContext {
   /** From the caller's "x-request-id", or made here. */
   requestId: string;
 }

@@ -70,4 +70,3 @@ export const controlPlaneSettings = z.strictObject({
 
 export type ControlPlaneSettings = z.output<typeof controlPlaneSettings>;
 export type SteeringSettings = ControlPlaneSettings["steering"];
-export type FleetSettings = ControlPlaneSettings["fleet"];

@@ -8,13 +8,11 @@ import { messageOf, OperatingError } from "./operating-error.js";
 
 /** A settings value given as bytes or as text with a unit; becomes bytes. */
 export function byteSizeSetting(): z.ZodType<number, number | string> {
-  return z.union([z.number().int().positive(), z.string()]).transform((value, context) => {
+  const mistake = (value: unknown) => `Expected an amount of bytes such as 64KiB or 20GiB: received ${JSON.stringify(value)}`;
+  return z.union([z.number(), z.string()], { error: ({ input }) => mistake(input) }).transform((value, context) => {
     const bytes = typeof value === "number" ? value : parseByteSize(value);
-    if (bytes === undefined || bytes < 1) {
-      context.addIssue({
-        code: "custom",
-        message: `Expected an amount of bytes such as 64KiB or 20GiB: received ${JSON.stringify(value)}`,
-      });
+    if (bytes === undefined || bytes < 1 || !Number.isSafeInteger(bytes)) {
+      context.addIssue({ code: "custom", message: mistake(value) });
       return z.NEVER;
     }
     return bytes;
@@ -23,13 +21,11 @@ export function byteSizeSetting(): z.ZodType<number, number | string> {
 
 /** A settings value given as text with a unit of time; becomes milliseconds. */
 export function durationSetting(): z.ZodType<number, string> {
-  return z.string().transform((value, context) => {
+  const mistake = (value: unknown) => `Expected a length of time such as 250ms, 10s or 12h: received ${JSON.stringify(value)}`;
+  return z.string({ error: ({ input }) => mistake(input) }).transform((value, context) => {
     const ms = parseDurationMs(value);
     if (ms === undefined) {
-      context.addIssue({
-        code: "custom",
-        message: `Expected a length of time such as 250ms, 10s or 12h: received ${JSON.stringify(value)}`,
-      });
+      context.addIssue({ code: "custom", message: mistake(value) });
       return z.NEVER;
     }
     return ms;

@@ -8,7 +8,7 @@ export type StopReason = "SIGTERM" | "SIGINT" | "parent-gone";
 
 /**
  * Calls `drain` once at the first wish to stop and exits with 0 when it has finished, with 1 when it failed.
- * A second signal exits at once with 130. A process with an IPC channel also stops when that channel closes, so that no child outlives its
+ * A second signal ends the process at once. A process with an IPC channel also stops when that channel closes, so that no child outlives its
  * parent.
  */
 export function onStop(drain: (reason: StopReason) => Promise<void>): void {
@@ -17,7 +17,7 @@ export function onStop(drain: (reason: StopReason) => Promise<void>): void {
     if (stoppingSinceMs !== undefined) {
       // One Ctrl-C under `npm start` arrives twice, from the terminal and from npm; and a parent that stops hangs up too.
       const sameWish = reason === "parent-gone" || (reason === "SIGINT" && performance.now() - stoppingSinceMs < sameInterruptMs);
-      if (!sameWish) process.exit(130);
+      if (!sameWish) endNow();
       return;
     }
     stoppingSinceMs = performance.now();
@@ -40,4 +40,10 @@ export function onStop(drain: (reason: StopReason) => Promise<void>): void {
 /** Tells the parent process, where there is one, what this process listens on. */
 export function announceReady(addresses: Readonly<Record<string, string | number>>): void {
   process.send?.({ ready: addresses });
+}
+
+/** Ends this process at once, whatever its threads do: process.exit() aborts with a stack trace while a thread serves. */
+export function endNow(): never {
+  process.kill(process.pid, "SIGKILL");
+  throw new Error("unreachable");
 }

@@ -98,6 +98,8 @@ export class FleetMember {
   async #run(): Promise<void> {
     const { log } = this.#options;
     while (!this.#stop.signal.aborted) {
+      // From here on, so that a hurry during the calls is not lost.
+      this.#wake = new AbortController();
       try {
         if (!this.#registered) await this.#register();
         await this.#beat();
@@ -109,8 +111,9 @@ export class FleetMember {
         this.#connected = false;
       }
       if (this.#stop.signal.aborted) return;
-      this.#wake = new AbortController();
-      await wait(this.#everyMs, undefined, { signal: this.#wake.signal }).catch(() => {});
+      // The control plane has forgotten us: players do not come until it knows us again.
+      const everyMs = this.#registered ? this.#everyMs : Math.min(this.#everyMs, firstHeartbeatEveryMs);
+      await wait(everyMs, undefined, { signal: this.#wake.signal }).catch(() => {});
     }
   }
 
@@ -120,7 +123,7 @@ export class FleetMember {
     this.#everyMs = answer.heartbeatEveryMs || firstHeartbeatEveryMs;
     this.#registered = true;
     this.#takeLease(answer.lease);
-    holdings.restart();
+    holdings.reportAll();
     log.info({ heartbeatEveryMs: this.#everyMs }, "registered with the control plane");
   }
 
@@ -138,10 +141,9 @@ export class FleetMember {
     });
     if (answer.registerAgain) {
       this.#registered = false;
-      this.hurry();
       return;
     }
-    if (answer.reportAllHoldings) holdings.restart();
+    if (answer.reportAllHoldings) holdings.reportAll();
     await this.#reportHoldings(applianceId);
     if (answer.manifestVersion !== this.#manifestVersion) await this.#fetchManifest(applianceId);
     if (this.#lease && clock.unixMs() > (this.#lease.issuedAtUnixMs + this.#lease.expiresAtUnixMs) / 2) {

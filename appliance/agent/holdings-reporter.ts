@@ -13,6 +13,8 @@ export class HoldingsReporter {
   readonly #listPaths: () => Iterable<string>;
   #changed = new Set<string>();
   #acknowledged = 0n;
+  /** The highest number given to a report of this boot. None is given twice, or the control plane takes the second for the first sent again. */
+  #last = 0n;
   /** Sent, and not known to have arrived: it is sent again as it was. */
   #pending: HoldingsReport | undefined;
   /** Full report: its first part is still to be sent. */
@@ -31,13 +33,7 @@ export class HoldingsReporter {
     for (const path of paths) this.#changed.add(path);
   }
 
-  /** The control plane knows nothing of this boot: everything is told again, from sequence 1. */
-  restart(): void {
-    this.#acknowledged = 0n;
-    this.#pending = undefined;
-    this.reportAll();
-  }
-
+  /** The control plane has lost what it was told: everything is told again, under numbers that go on. */
   reportAll(): void {
     this.#pending = undefined;
     this.#replaceAll = true;
@@ -54,7 +50,8 @@ export class HoldingsReporter {
       paths.push(path);
       this.#changed.delete(path);
     }
-    this.#pending = { sequence: this.#acknowledged + 1n, replaceAll: this.#replaceAll, holdings: paths.map(this.#readHolding) };
+    this.#last++;
+    this.#pending = { sequence: this.#last, replaceAll: this.#replaceAll, holdings: paths.map(this.#readHolding) };
     this.#replaceAll = false;
     return this.#pending;
   }

@@ -28,13 +28,16 @@ export async function openDisks({ wanted, geometry, register, log }: OpenDisksOp
   const disks: DiskDescription[] = [];
   const states: DiskState[] = [];
   const uuids = new Map<string, string>();
-  for (const { path, size } of wanted) {
-    const found = readDiskIdentity(path, geometry.chunkBytes);
+  const findings = wanted.map((disk) => ({ ...disk, found: readDiskIdentity(disk.path, geometry.chunkBytes) }));
+  const present = new Set(findings.flatMap(({ found }) => (found.state === "ready" ? [found.identity.uuid] : [])));
+  for (const { path, size, found } of findings) {
     const capacity = { path, capacityBytes: size, slotCount: slotCountOf(geometry, size) };
     if (found.state === "missing") {
       const known = register.knownDisks().find((disk) => disk.path === path);
       if (!known) throw new OperatingError("disk-missing", `Cannot use disk ${path}: ${found.reason}`, { source: path });
       log.error({ disk: path, uuid: known.uuid, reason: found.reason }, "a disk is missing; starting without it");
+      // The disk that was here is mounted elsewhere now: it must not stand in the set twice.
+      if (present.has(known.uuid)) continue;
       disks.push({ diskNumber: known.diskNumber, uuid: known.uuid, ...capacity });
       states.push("offline");
       continue;

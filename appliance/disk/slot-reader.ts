@@ -64,6 +64,16 @@ export class SlotReader {
     }
   }
 
+  /** Reads that wait for a disk that is out by now are answered at once: each could take as long as the ones that failed. */
+  #startNext(queue: DiskQueue): void {
+    if (this.#options.disks.isOnline(queue.disk.diskNumber)) {
+      const next = queue.waiting.shift();
+      if (next) this.#start(queue, next.read, next.done);
+      return;
+    }
+    for (const { done } of queue.waiting.splice(0)) queueMicrotask(() => done("disk-away"));
+  }
+
   #start(queue: DiskQueue, read: SlotRead, done: (outcome: SlotReadOutcome) => void): void {
     const { disks, geometry, files } = this.#options;
     const header = this.#freeHeaders.pop() ?? Buffer.allocUnsafe(slotHeaderBytes);
@@ -72,8 +82,7 @@ export class SlotReader {
     const finish = (outcome: SlotReadOutcome) => {
       this.#freeHeaders.push(header);
       queue.underWay--;
-      const next = queue.waiting.shift();
-      if (next) this.#start(queue, next.read, next.done);
+      this.#startNext(queue);
       done(outcome);
     };
     const fail = (error: Error) => {

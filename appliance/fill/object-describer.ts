@@ -6,7 +6,7 @@ import type { Log } from "../../runtime/log.js";
 import { pathAndTagBytesMax } from "../disk/slot-header.js";
 import type { DescribeOutcome, FillFailure } from "../fill-messages.js";
 import type { ChunkIndex, SlotPlace } from "../index/chunk-index.js";
-import { objectKeyOf, type ObjectRecord } from "../object.js";
+import { chunkCountMax, chunkCountOf, isObjectPath, objectKeyOf, type ObjectRecord } from "../object.js";
 import type { Upstream, UpstreamObject } from "./upstream.js";
 
 /** A path that no upstream knows is not asked for again for so long: a player's retries must not reach the origin. */
@@ -39,7 +39,7 @@ export class ObjectDescriber {
       const known = this.#options.index.findObject(path);
       if (known) return Promise.resolve({ object: known });
     }
-    if (this.#notFound.has(path)) return Promise.resolve({ failure: "not-found" });
+    if (!isObjectPath(path) || this.#notFound.has(path)) return Promise.resolve({ failure: "not-found" });
     let answer = this.#underWay.get(path);
     if (!answer) {
       answer = this.#ask(path, hops).finally(() => this.#underWay.delete(path));
@@ -67,15 +67,21 @@ export class ObjectDescriber {
     const { index, chunkBytes, clock, log } = this.#options;
     const { digests, ...described } = found;
     if (Buffer.byteLength(path) + Buffer.byteLength(found.etag) > pathAndTagBytesMax) return { failure: "not-found" };
-    const digested = digests !== undefined && canCheck(digests.chunkBytes, chunkBytes, found.sizeBytes);
-    if (digests && !digested) {
+    if (chunkCountOf(found.sizeBytes, chunkBytes) > chunkCountMax) {
+      log.warn({ path, sizeBytes: found.sizeBytes, chunkBytes }, "an object has more chunks than can be counted, and is not served");
+      return { failure: "upstream-failed" };
+    }
+    const canBeChecked = digests !== undefined && canCheck(digests.chunkBytes, chunkBytes, found.sizeBytes);
+    if (digests && !canBeChecked) {
       log.warn(
         { path, digestBytes: digests.chunkBytes, chunkBytes },
         "digests are of pieces that do not fit our chunks; chunks of this object are not checked against them",
       );
     }
-    const object: ObjectRecord = { path, ...described, digested, checkedUnixMs: clock.unixMs() };
     const earlier = index.findObject(path);
+    // Digests that an upstream has lost are still those of this version.
+    const wasDigested = earlier !== undefined && earlier.digested && objectKeyOf(earlier).equals(objectKeyOf({ path, ...described }));
+    const object: ObjectRecord = { path, ...described, digested: canBeChecked || wasDigested, checkedUnixMs: clock.unixMs() };
     const freed = await index.putObject(object, digests && encodeObjectDigests(digests));
     if (earlier && !objectKeyOf(earlier).equals(objectKeyOf(object))) {
       log.info({ path, etag: object.etag, earlierEtag: earlier.etag }, "object has a new version");

@@ -10,12 +10,18 @@
 //   versions  object key 16                       -> { path, chunksHeld }   every version of which a chunk is held
 //   chunks    object key 16 | chunk u32           -> disk number u16 | slot u32
 //   slots     disk number u16 | slot u32          -> object key 16 | chunk u32
+import { closeSync, openSync, readSync } from "node:fs";
 import { open, type Database, type RootDatabase } from "lmdb";
-import { OperatingError, messageOf } from "../../runtime/operating-error.js";
-import { objectKeyBytes, objectKeyOf, type ObjectRecord } from "../object.js";
+import { errnoOf, OperatingError, messageOf } from "../../runtime/operating-error.js";
+import { isObjectPath, objectKeyBytes, objectKeyOf, type ObjectRecord } from "../object.js";
 
 /** Raised when a database's meaning changes; an index of another format is refused. */
 const formatVersion = 1;
+
+const lmdbPageBytesMin = 4096;
+/** Where a page's header ends and the meta page's magic number stands, in lmdb-js. */
+const lmdbMagicOffset = 24;
+const lmdbMagic = 0xbeefc0de;
 
 /** Where a chunk lies. */
 export interface SlotPlace {
@@ -67,6 +73,7 @@ export class ChunkIndex {
    */
   constructor(path: string, chunkBytes: number) {
     try {
+      refuseForeignFile(`${path}/index.mdb`);
       this.#root = open({ path: `${path}/index.mdb`, noSubdir: true, maxDbs: 12, compression: false });
     } catch (error) {
       throw new OperatingError("index-unusable", `Cannot open the index in ${path}: ${messageOf(error)}`, { source: path, cause: error });
@@ -114,7 +121,8 @@ export class ChunkIndex {
   }
 
   findObject(path: string): ObjectRecord | undefined {
-    return this.#objects.get(path);
+    // LMDB throws at a key that is too long, and a throw in a request's handler ends the process.
+    return isObjectPath(path) ? this.#objects.get(path) : undefined;
   }
 
   /** The encoded digests of a version. */
@@ -188,6 +196,12 @@ export class ChunkIndex {
       for (const { path, objectKey, chunk, diskNumber, slot } of placed) {
         const place = { diskNumber, slot };
         const key = chunkKeyOf(objectKey, chunk);
+        // A transaction that failed before this one may have left the slot with what it held: that is overwritten by now.
+        const overwritten = this.findSlot(place);
+        if (overwritten) {
+          void this.#chunks.remove(chunkKeyOf(overwritten.objectKey, overwritten.chunk));
+          this.#addHeld(overwritten.objectKey, "", -1);
+        }
         const earlier = this.findChunk(objectKey, chunk);
         if (earlier) void this.#slots.remove(slotKeyOf(earlier));
         const value = Buffer.alloc(6);
@@ -264,6 +278,27 @@ export class ChunkIndex {
       void this.#chunks.remove(key);
     }
     return freed;
+  }
+}
+
+/** LMDB ends the process with a segmentation fault when the file is not its own: the first page is looked at before. */
+function refuseForeignFile(file: string): void {
+  let handle: number;
+  try {
+    handle = openSync(file, "r");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return;
+    throw error;
+  }
+  try {
+    const page = Buffer.alloc(lmdbPageBytesMin);
+    const bytesRead = readSync(handle, page, 0, page.length, 0);
+    // A file of no bytes is what a kill at the very first start leaves, and is taken for a new index.
+    if (bytesRead === 0) return;
+    if (bytesRead < page.length || page.readUInt32LE(lmdbMagicOffset) !== lmdbMagic)
+      throw new Error("its index.mdb is damaged, or no index");
+  } finally {
+    closeSync(handle);
   }
 }
 

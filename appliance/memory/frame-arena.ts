@@ -334,25 +334,30 @@ export class FrameArena {
 
   /** Takes the next frame by S3-FIFO that no one has pinned; -1 when there is none. */
   #evict(): number {
+    // Frames passed over in a row because they are pinned. When those are the whole of a queue, the other one has to give.
+    let smallPinned = 0;
+    let mainPinned = 0;
     // Each frame may be passed over for its heat up to heatMax times, and once for being pinned.
     for (let steps = this.frameCount * (heatMax + 2); steps > 0; steps--) {
       const smallCount = this.#words[smallQueue + 2]!;
-      const mainCount = this.#words[mainQueue + 2]!;
-      // Towards the end the rule's own queue has proved to be all pinned: then the other one has to give.
-      const fromSmall = smallCount >= this.#smallTarget === steps > this.frameCount;
-      const queue = mainCount === 0 || (fromSmall && smallCount > 0) ? smallQueue : mainQueue;
+      const smallGives = smallPinned < smallCount;
+      const mainGives = mainPinned < this.#words[mainQueue + 2]!;
+      if (!smallGives && !mainGives) return none;
+      const queue = smallGives && (smallCount >= this.#smallTarget || !mainGives) ? smallQueue : mainQueue;
       const frame = this.#takeFirst(queue);
-      if (frame === none) return none;
       if (this.#chunk[frame] !== dropped) {
         const heat = this.#heat[frame]!;
         if (queue === smallQueue ? heat > 1 : heat > 0) {
           this.#heat[frame] = queue === smallQueue ? 0 : heat - 1;
           this.#append(mainQueue, frame);
+          mainPinned = 0;
           continue;
         }
       }
       if (Atomics.compareExchange(this.#pins, frame, 0, owned) !== 0) {
         this.#append(queue, frame);
+        if (queue === smallQueue) smallPinned++;
+        else mainPinned++;
         continue;
       }
       if (this.#chunk[frame] !== dropped) {

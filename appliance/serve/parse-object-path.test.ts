@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { posix } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { objectPathBytesMax, parseObjectPath } from "./parse-object-path.js";
+import { objectPathBytesMax } from "../object.js";
+import { parseObjectPath } from "./parse-object-path.js";
 
 test("parseObjectPath() decodes an ordinary path", () => {
   assert.equal(parseObjectPath("/clock/video-720p.mp4"), "clock/video-720p.mp4");
@@ -30,7 +31,7 @@ test("parseObjectPath() refuses what could leave the root, or is no path", () =>
     "/a\\..\\b",
     "/a%5cb",
   ];
-  for (const target of [...targets, "/a%00b", "/a%0ab", "/%", "/%zz", "/%ff", `/${"a".repeat(objectPathBytesMax)}`]) {
+  for (const target of [...targets, "/a%00b", "/a%0ab", "/%", "/%zz", "/%ff", `/${"a".repeat(objectPathBytesMax + 1)}`]) {
     assert.equal(parseObjectPath(target), undefined, target);
   }
 });
@@ -45,4 +46,16 @@ test("parseObjectPath() gives only paths that stay below their root", () => {
     }),
     { numRuns: 2000 },
   );
+});
+
+test("parseObjectPath() counts bytes, not characters: what it lets through fits into a key of the index", () => {
+  assert.equal(parseObjectPath(`/${"a".repeat(objectPathBytesMax)}`), "a".repeat(objectPathBytesMax));
+  // Three bytes each: 2040 of them once passed as 2040 characters, and LMDB threw at the key of 6120 bytes.
+  const characters = Math.floor(objectPathBytesMax / 3);
+  assert.equal(parseObjectPath(`/${"€".repeat(characters)}`), "€".repeat(characters));
+  for (const count of [characters + 1, 2040]) {
+    assert.equal(parseObjectPath(`/${"€".repeat(count)}`), undefined);
+    assert.equal(parseObjectPath(`/${"%E2%82%AC".repeat(count)}`), undefined);
+    assert.equal(parseObjectPath(`/${"\ufffd".repeat(count)}`), undefined);
+  }
 });

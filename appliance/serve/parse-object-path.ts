@@ -1,15 +1,15 @@
 // From the target of a request to the path of an object.
+import { isObjectPath, objectPathBytesMax } from "../object.js";
 
-/** Longest path, in bytes as they came. */
-export const objectPathBytesMax = 2048;
+/** Longest target: a path in which every byte is percent-encoded. */
+const targetCharactersMax = 1 + 3 * objectPathBytesMax;
 
 /**
  * The object path that a request target names (as it came, without the query): no leading slash, percent-decoded.
- * Undefined when it can't be one: empty, too long, badly encoded, with an empty, "." or ".." part, a backslash or a control character. Such a path
- * is never asked for upstream, so no trick with dots reaches a folder that was not meant.
+ * Undefined when it can't be one: badly encoded, or not a path that `isObjectPath` takes.
  */
 export function parseObjectPath(target: string): string | undefined {
-  if (target.length < 2 || target.length > objectPathBytesMax || target.charCodeAt(0) !== 0x2f) return undefined;
+  if (target.length > targetCharactersMax || target.charCodeAt(0) !== 0x2f) return undefined;
   let path = target.slice(1);
   if (path.includes("%")) {
     try {
@@ -18,8 +18,5 @@ export function parseObjectPath(target: string): string | undefined {
       return undefined;
     }
   }
-  // eslint-disable-next-line no-control-regex
-  if (/[\u0000-\u001f\u007f\\]/.test(path)) return undefined;
-  if (!/(?:^|\/)\.{0,2}(?:\/|$)/.test(path)) return path;
-  return undefined;
+  return isObjectPath(path) ? path : undefined;
 }

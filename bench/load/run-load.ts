@@ -1,5 +1,6 @@
 // Runs one round of load: starts the workers, reads their boards each second, and turns the readings into figures.
 import { Worker } from "node:worker_threads";
+import { otherCpuShare, readBusyCpuSeconds } from "../observe/machine-load.js";
 import { serverFiguresBetween, type ServerObserver, type ServerReading } from "../observe/server-observer.js";
 import { sumOfErrors, type Figures, type Round, type TimelinePoint } from "../report/bench-result.js";
 import { counter, errorsBetween, openLoadBoard, readBoards, type BoardsReading, type LoadBoard } from "./load-board.js";
@@ -44,6 +45,7 @@ interface Reading {
   server: ServerReading;
   atMs: number;
   generatorCpuSeconds: number;
+  machineCpuSeconds: number | null;
 }
 
 /** One round. `whole` is false when it was aborted; the figures are null when that happened in the warm-up. */
@@ -53,7 +55,13 @@ export async function runLoad(plan: LoadPlan, options: RunLoadOptions): Promise<
   const read = async (): Promise<Reading> => {
     const server = await options.observer.read();
     const { user, system } = process.cpuUsage();
-    return { boards: readBoards(pool.boards), server, atMs: performance.now(), generatorCpuSeconds: (user + system) / 1e6 };
+    return {
+      boards: readBoards(pool.boards),
+      server,
+      atMs: performance.now(),
+      generatorCpuSeconds: (user + system) / 1e6,
+      machineCpuSeconds: readBusyCpuSeconds(),
+    };
   };
   try {
     const openedMs = performance.now();
@@ -189,6 +197,10 @@ function figuresBetween(observer: ServerObserver, readings: { from: Reading; to:
   const requests = countOf("requests", from.boards, to.boards);
   const bodyBytes = countOf("bodyBytes", from.boards, to.boards);
   const verifiedBytes = countOf("verifiedBytes", from.boards, drained);
+  const server = serverFiguresBetween(observer.source, { before: from.server, after: to.server }, { requests, bodyBytes });
+  const generatorCpuSeconds = to.generatorCpuSeconds - from.generatorCpuSeconds;
+  const busySeconds =
+    from.machineCpuSeconds === null || to.machineCpuSeconds === null ? null : to.machineCpuSeconds - from.machineCpuSeconds;
   const latency = (name: "ttfb" | "response" | "sendLag", withHistogram: boolean) =>
     latencyOf(histogramOf(drained[name], from.boards[name]), { withHistogram });
   return {
@@ -201,7 +213,11 @@ function figuresBetween(observer: ServerObserver, readings: { from: Reading; to:
     response: latency("response", true),
     errors: errorsBetween(drained, from.boards),
     verified: verifiedBytes === 0 ? null : { bytes: verifiedBytes, wrongBytes: countOf("wrongBytes", from.boards, drained) },
-    server: serverFiguresBetween(observer.source, { before: from.server, after: to.server }, { requests, bodyBytes }),
-    generator: { cpuSeconds: to.generatorCpuSeconds - from.generatorCpuSeconds, sendLag: latency("sendLag", false) },
+    server,
+    otherCpuShare:
+      busySeconds === null || observer.source !== "proc" || server.cpuSeconds === null
+        ? null
+        : otherCpuShare(busySeconds, generatorCpuSeconds + server.cpuSeconds, seconds),
+    generator: { cpuSeconds: generatorCpuSeconds, sendLag: latency("sendLag", false) },
   };
 }

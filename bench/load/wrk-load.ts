@@ -54,6 +54,7 @@ export async function runWrk(plan: LoadPlan, options: RunLoadOptions): Promise<{
           errors: errorsOf(summary),
           verified: null,
           server: serverFiguresBetween(options.observer.source, { before, after }, { requests, bodyBytes }),
+          otherCpuShare: null,
           generator: { cpuSeconds: null, sendLag: null },
         },
         phases: [],

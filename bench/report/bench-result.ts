@@ -90,6 +90,11 @@ export interface Figures {
   /** Body bytes that were compared with what they should be, and how many differed. Null when nothing was verified. */
   verified: { bytes: number; wrongBytes: number } | null;
   server: ServerFigures;
+  /**
+   * Share of this machine's processor time, 0 to 1, that neither the server nor the generator used: other programs, and interrupts. Null where
+   * the server's part is not known or the machine doesn't tell.
+   */
+  otherCpuShare: number | null;
   /** The generator's own processor time (null for wrk), and how late it sent requests that were free to go (open loop only). */
   generator: { cpuSeconds: number | null; sendLag: Latency | null };
 }

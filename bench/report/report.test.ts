@@ -30,6 +30,7 @@ function roundOf(bytesPerSecond: number, more: Partial<Figures> = {}): Round {
       diskReadBytes: null,
       missing: { cpuSeconds: "it is far away" },
     },
+    otherCpuShare: null,
     generator: { cpuSeconds: 0.5, sendLag: null },
     ...more,
   };
@@ -87,6 +88,12 @@ test("the verdict is bad for failed requests, for wrong bytes and for nothing at
   assert.match(failing.text, /no request succeeded \(refused 7\)/);
   assert.match(resultOf([roundOf(1, { verified: { bytes: 10, wrongBytes: 4 } })]).verdict.text, /4 wrong bytes/);
   assert.match(resultOf([]).verdict.text, /nothing was measured/);
+});
+
+test("a round in which other programs took the processors carries a note", () => {
+  assert.deepEqual(resultOf([roundOf(1, { otherCpuShare: 0.05 })]).notes, []);
+  const [note] = resultOf([roundOf(1, { otherCpuShare: 0.25 }), roundOf(1, { otherCpuShare: 0.4 })]).notes;
+  assert.match(note!, /other programs used up to 40 %/);
 });
 
 test("formatResult() shows unknown figures as a dash with the reason, not as zeros", () => {

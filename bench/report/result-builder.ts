@@ -5,11 +5,14 @@ import { mediansOf } from "./medians.js";
 
 /** From this share of its cores on, the generator may be what was measured. */
 const saturatedShare = 0.9;
+/** Interrupts and the system's own work stay below this on a quiet machine. */
+const disturbedShare = 0.1;
 /** Sending later than this on the 99th percentile blurs what the open loop says. */
 const lateMs = 2;
 
 export class ResultBuilder {
   readonly #result: BenchResult;
+  #otherCpuShareMax = 0;
 
   constructor(kind: BenchResult["kind"], commandArguments: readonly string[]) {
     this.#result = {
@@ -53,6 +56,7 @@ export class ResultBuilder {
       run = { subject, scheme, workload, generator, rounds: [], medians: mediansOf([]) };
       this.#result.runs.push(run);
     }
+    this.#otherCpuShareMax = Math.max(this.#otherCpuShareMax, round.total.otherCpuShare ?? 0);
     run.rounds.push(round);
     run.medians = mediansOf(run.rounds);
     const { cpuSeconds, sendLag } = round.total.generator;
@@ -74,6 +78,12 @@ export class ResultBuilder {
   /** The result so far. `complete` is false when the run was cut short. */
   finish(complete: boolean): BenchResult {
     const result = this.#result;
+    if (this.#otherCpuShareMax > disturbedShare) {
+      const percent = Math.round(this.#otherCpuShareMax * 100);
+      this.note(
+        `other programs used up to ${percent} % of this machine's processors during the rounds: compare CPU s/GB rather than GB/s and latencies`,
+      );
+    }
     result.finishedAt = new Date().toISOString();
     result.complete = complete;
     result.verdict = verdictOf(result);

@@ -28,7 +28,9 @@ export interface DemoAddresses {
   gateway: string;
   controlPlane: string;
   origin: string;
-  appliances: { name: string; site: string; data: string; admin: string; pid: number | undefined }[];
+  appliances: { name: string; site: string; data: string; admin: string }[];
+  /** Process ids by name. */
+  processes: Record<string, number | undefined>;
 }
 
 export class DemoNetwork {
@@ -80,9 +82,10 @@ export class DemoNetwork {
       controlPlane: network.controlPlaneUrl,
       origin: network.originUrl,
       appliances: [
-        ...demoEdges.map(({ name, site, ports: [data, admin] }) => this.#addressOf(name, site, ports[data], ports[admin])),
-        this.#addressOf("storage", "exchange-1", ports.storage, ports.storageAdmin),
+        ...demoEdges.map(({ name, site, ports: [data, admin] }) => addressOf(name, site, ports[data], ports[admin])),
+        addressOf("storage", "exchange-1", ports.storage, ports.storageAdmin),
       ],
+      processes: Object.fromEntries(this.#processes.map(({ name, pid }) => [name, pid])),
     };
   }
 
@@ -113,9 +116,8 @@ export class DemoNetwork {
     writeFileSync(file, `# Written by \`millrace demo\` at each start.\n${stringify(settings)}`);
     return file;
   }
+}
 
-  #addressOf(name: string, site: string, port: number, adminPort: number) {
-    const pid = this.#processes.find((each) => each.name === name)?.pid;
-    return { name, site, data: `http://127.0.0.1:${port}/`, admin: `http://127.0.0.1:${adminPort}/`, pid };
-  }
+function addressOf(name: string, site: string, port: number, adminPort: number) {
+  return { name, site, data: `http://127.0.0.1:${port}/`, admin: `http://127.0.0.1:${adminPort}/` };
 }

@@ -56,12 +56,14 @@ export class SupervisedProcess {
       child.on("message", (message: { ready?: unknown }) => {
         if (!message.ready) return;
         clearTimeout(tooLate);
+        child.off("exit", endedEarly);
         resolve();
       });
-      child.once("exit", (code, signal) => {
+      const endedEarly = (code: number | null, signal: string | null) => {
         clearTimeout(tooLate);
         fail(`it ended with ${signal ?? `code ${code}`}`);
-      });
+      };
+      child.once("exit", endedEarly);
     });
     child.once("exit", (code, signal) => this.#onDeath(signal ?? `code ${code}`));
   }

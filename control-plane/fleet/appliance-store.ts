@@ -26,7 +26,7 @@ export class ApplianceStore {
       .replaceInto("appliance")
       .values({
         appliance_id: identity.applianceId,
-        identity: ApplianceIdentity.encode(identity).finish(),
+        identity: JSON.stringify(ApplianceIdentity.toJSON(identity)),
         registered_at_unix_ms: nowUnixMs,
         lease_id: lease.leaseId,
         lease_issued_at_unix_ms: lease.issuedAtUnixMs,
@@ -40,7 +40,7 @@ export class ApplianceStore {
     const rows = await this.#store.selectFrom("appliance").selectAll().orderBy("appliance_id").execute();
     return rows.map((row) => {
       const stored: StoredAppliance = {
-        identity: ApplianceIdentity.decode(row.identity),
+        identity: ApplianceIdentity.fromJSON(JSON.parse(row.identity)),
         lease: {
           leaseId: row.lease_id,
           issuedAtUnixMs: row.lease_issued_at_unix_ms,

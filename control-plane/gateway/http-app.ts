@@ -157,22 +157,26 @@ export async function openHttpApp(options: HttpAppOptions): Promise<HttpApp> {
     });
   });
 
+  const drain = async () => {
+    draining = true;
+    us_listen_socket_close(listenSocket);
+    if (pending.size > 0) {
+      await new Promise<void>((resolve) => {
+        const cut = setTimeout(resolve, drainMaxMs);
+        whenIdle = () => {
+          clearTimeout(cut);
+          resolve();
+        };
+      });
+    }
+    app.close();
+  };
+  // Once only: a listen socket that is closed twice takes the process with it.
+  let drained: Promise<void> | undefined;
+
   return {
     port: us_socket_local_port(listenSocket as unknown as Parameters<typeof us_socket_local_port>[0]),
-    drain: async () => {
-      draining = true;
-      us_listen_socket_close(listenSocket);
-      if (pending.size > 0) {
-        await new Promise<void>((resolve) => {
-          const cut = setTimeout(resolve, drainMaxMs);
-          whenIdle = () => {
-            clearTimeout(cut);
-            resolve();
-          };
-        });
-      }
-      app.close();
-    },
+    drain: () => (drained ??= drain()),
   };
 }
 
@@ -223,12 +227,13 @@ function writeAnswer(response: HttpResponse, answer: RouteAnswer, { isHead, clos
   response.cork(() => {
     response.writeStatus(`${answer.status} ${reasonPhrases[answer.status] ?? "Unknown"}`);
     for (const [name, value] of Object.entries(answer.headers)) response.writeHeader(name, value);
-    if (isHead) {
-      // endWithoutBody(n) would leave the response open: the length goes into a header of our own.
-      response.writeHeader("Content-Length", String(Buffer.byteLength(answer.body)));
-      response.endWithoutBody(undefined, closeAfter);
-    } else if (answer.status === 204 || answer.status === 304) {
-      response.endWithoutBody(undefined, closeAfter);
+    const hasNoBody = isHead || answer.status === 204 || answer.status === 304;
+    if (hasNoBody) {
+      // endWithoutBody(n) leaves a HEAD open, and undefined counts as a number: the length is a header of our own, and so is
+      // the wish to close.
+      if (isHead) response.writeHeader("Content-Length", String(Buffer.byteLength(answer.body)));
+      if (closeAfter) response.writeHeader("Connection", "close");
+      response.endWithoutBody();
     } else {
       response.end(answer.body, closeAfter);
     }

@@ -11,22 +11,17 @@ import { openGatewayMetrics } from "./metrics.js";
 import { readPageRoutes } from "./page-routes.js";
 import type { GatewaySettings } from "./settings.js";
 
-/** Resolves when the gateway serves, whether or not the control plane is there. @throws OperatingError when it can't start. */
-export async function startGateway(settings: GatewaySettings): Promise<void> {
+/** Runs the gateway, whether or not the control plane is there, until it is told to stop. @throws OperatingError when it can't start. */
+export async function runGateway(settings: GatewaySettings): Promise<void> {
   const log = openLog("gateway", settings.log.level);
   const client = new ControlPlaneClient(settings.controlPlane.url);
   let draining = false;
-  let wasConnected = false;
-  const isConnected = () => {
-    const connected = client.isConnected();
-    wasConnected ||= connected;
-    return connected;
-  };
+  const isConnected = () => client.isConnected();
   const metrics = openGatewayMetrics({ isConnected });
-  /** Once it has had a connection it stays ready without one: it has pages and titles to show and says what it can't do. */
+  /** Once it has had an answer it stays ready without the control plane: it has pages and titles to show and says what it can't do. */
   const whyNotReady = () => {
     if (draining) return "draining";
-    if (!isConnected() && !wasConnected) return `the control plane at ${client.url} has not been reached yet`;
+    if (!isConnected() && !client.hasAnswered()) return `the control plane at ${client.url} has not been reached yet`;
     return undefined;
   };
 

@@ -12,7 +12,7 @@ const maxPlaylistBytes = 16 * 2 ** 20;
 /** Variants, audio tracks and subtitles together; the largest seen in the field have about a hundred. */
 const maxPlaylists = 1000;
 
-export interface CheckedFile {
+interface CheckedFile {
   /** From the package's folder. */
   path: string;
   sizeBytes: number;

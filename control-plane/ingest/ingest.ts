@@ -20,6 +20,7 @@ export interface IngestOptions {
   chunkBytes: number;
   /** "grpc://host:port"; without it no catalog is told. */
   controlPlane?: string;
+  /** Stops the work before the title is changed; the error is then the signal's reason. */
   signal: AbortSignal;
   /** "package" counts seconds of film, "store" bytes. */
   onProgress?: (stage: "package" | "store", done: number, total: number) => void;
@@ -106,6 +107,8 @@ export async function ingest(options: IngestOptions): Promise<IngestedTitle> {
       return { stored, objects: title.objects, changed: await title.commit() };
     } catch (error) {
       await title?.discard();
+      // Whatever broke after the wish to stop broke because of it.
+      if (signal.aborted) throw signal.reason;
       throw explain(error, path, origin);
     }
   }

@@ -2,17 +2,17 @@
 //
 // <origin>/clock                          → .millrace/titles/clock/current/files     (links, made once)
 // <origin>/.millrace/digests/clock        → ../titles/clock/current/digests
-// <origin>/.millrace/titles/clock/current → v-4711-x8Kd2f                            (the one link that changes)
-// <origin>/.millrace/titles/clock/v-4711-x8Kd2f/files/…  digests/…
+// <origin>/.millrace/titles/clock/current → v-4711-3f9ac01b7e22                     (the one link that changes)
+// <origin>/.millrace/titles/clock/v-4711-3f9ac01b7e22/files/…  digests/…
 //
 // 1. A new version is written beside the current one, files and digests, and synced to disk.
 // 2. A link to it is made under another name, renamed onto `current`, and the folder is synced: rename(2) is atomic.
 // 3. The old version is removed. Who has its files open reads them to the end.
 // A kill before 2 leaves the old version, a kill after it the new one; either has digests that fit its bytes. What a kill left behind
 // bears the number of a process that is gone, and the next ingest of the title removes it.
-import { createHash, type Hash } from "node:crypto";
+import { createHash, randomBytes, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { lstat, mkdir, mkdtemp, open, readdir, readFile, readlink, rename, rm, rmdir, stat, symlink } from "node:fs/promises";
+import { lstat, mkdir, open, readdir, readFile, readlink, rename, rm, rmdir, stat, symlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import {
   digestsPathOf,
@@ -62,16 +62,20 @@ export class OriginTitle {
 
   /** @throws OperatingError "title-in-the-way" when the origin has files under that id that ingest did not put there. */
   static async open(origin: string, titleId: string): Promise<OriginTitle> {
-    const place = await lstat(join(origin, titleId)).catch(() => undefined);
-    if (place && !place.isSymbolicLink())
+    const place = join(origin, titleId);
+    const isThere = await lstat(place).catch(() => undefined);
+    if (isThere && (await readlink(place).catch(() => undefined)) !== filesLink(titleId))
       throw new OperatingError(
         "title-in-the-way",
-        `Cannot ingest as "${titleId}": ${join(origin, titleId)} is there and was not made by ingest; move it away, or choose another --title-id`,
+        `Cannot ingest as "${titleId}": ${place} is there and was not made by ingest; move it away, or choose another --title-id`,
       );
     const home = join(origin, ".millrace/titles", titleId);
-    await mkdir(join(home), { recursive: true });
+    await mkdir(home, { recursive: true });
     await removeVersions(home, (owner) => !isRunning(owner));
-    return new OriginTitle(origin, titleId, home, await mkdtemp(join(home, `v-${process.pid}-`)));
+    // Not mkdtemp(), whose folders are for their owner alone: a web server reads these as another user.
+    const version = join(home, `v-${process.pid}-${randomBytes(6).toString("hex")}`);
+    await mkdir(version);
+    return new OriginTitle(origin, titleId, home, version);
   }
 
   /** A folder on the origin's disk that goes away with this version; for packaging. */
@@ -83,7 +87,7 @@ export class OriginTitle {
 
   /** Copies one file and its digests into the new version, in one reading; both are on disk when this resolves. */
   async storeFile({ source, path, chunkBytes, onBytes, signal }: StoreFileOptions): Promise<void> {
-    const { size, mtime, mtimeMs } = await stat(source);
+    const { size, mtime } = await stat(source);
     if (Math.ceil(size / chunkBytes) > maxChunksPerObject)
       throw new OperatingError(
         "chunk-too-small",
@@ -118,7 +122,7 @@ export class OriginTitle {
       sizeBytes,
       chunkBytes,
       chunkDigests: digester.finish(),
-      lastModifiedUnixMs: Math.floor(mtimeMs),
+      lastModifiedUnixMs: mtime.getTime(),
     });
     const digestsFile = join(this.version, "digests", path);
     await mkdir(dirname(digestsFile), { recursive: true });
@@ -139,7 +143,7 @@ export class OriginTitle {
     await syncFolders(this.version);
     await mkdir(join(this.origin, digestsPrefix), { recursive: true });
     await ensureLink(join(this.origin, digestsPathOf(this.titleId)), `../titles/${this.titleId}/current/digests`);
-    await ensureLink(join(this.origin, this.titleId), `.millrace/titles/${this.titleId}/current/files`);
+    await ensureLink(join(this.origin, this.titleId), filesLink(this.titleId));
     const next = `${this.version}.link`;
     await symlink(basename(this.version), next);
     await rename(next, join(this.home, "current"));
@@ -229,6 +233,11 @@ function isRunning(processId: number): boolean {
   } catch (error) {
     return errnoOf(error) === "EPERM";
   }
+}
+
+/** What <origin>/<title-id> points to. */
+function filesLink(titleId: string): string {
+  return `.millrace/titles/${titleId}/current/files`;
 }
 
 async function ensureLink(path: string, target: string): Promise<void> {

@@ -1,7 +1,7 @@
 // Writes the HLS playlists and the DASH manifest of single-file renditions: one set of MP4 files, every segment a byte range of one.
 import type { Mp4Index } from "./mp4-index.js";
 
-export interface PackagedVideo {
+interface PackagedVideo {
   /** "video-540p.mp4", beside the playlists. */
   file: string;
   index: Mp4Index;
@@ -11,7 +11,7 @@ export interface PackagedVideo {
   frameRate: { numerator: number; denominator: number };
 }
 
-export interface PackagedAudio {
+interface PackagedAudio {
   file: string;
   index: Mp4Index;
   codec: string;

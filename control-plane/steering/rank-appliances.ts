@@ -15,14 +15,14 @@ export interface SteeringCandidate {
   holds: Holds;
 }
 
-export interface RankedCandidate {
+interface RankedCandidate {
   candidate: SteeringCandidate;
   /** Why it stands where it stands, for a person. */
   reason: string;
 }
 
 /** C: content, does not hold all that is asked for. H: health. */
-export type RejectionLetter = "C" | "H";
+type RejectionLetter = "C" | "H";
 
 export interface RejectedCandidate {
   candidate: SteeringCandidate;

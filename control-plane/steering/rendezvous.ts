@@ -7,7 +7,7 @@ import { xxh64 } from "@node-rs/xxhash";
  *
  * @param weight above 0.
  */
-export function rendezvousScore(memberId: string, key: string, weight: number): number {
+function rendezvousScore(memberId: string, key: string, weight: number): number {
   // The NUL keeps ("ab", "c") and ("a", "bc") apart.
   const hash = xxh64(`${memberId}\0${key}`);
   // 53 bits, shifted by a half so that the result is above 0 and below 1.

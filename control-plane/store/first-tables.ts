@@ -38,7 +38,7 @@ export const firstTables: Migration = {
     await database.schema
       .createTable("appliance")
       .addColumn("appliance_id", "varchar(64)", (column) => column.primaryKey())
-      .addColumn("identity", "blob", (column) => column.notNull())
+      .addColumn("identity", "text", (column) => column.notNull())
       .addColumn("registered_at_unix_ms", "bigint", (column) => column.notNull())
       .addColumn("lease_id", "varchar(64)", (column) => column.notNull())
       .addColumn("lease_issued_at_unix_ms", "bigint", (column) => column.notNull())

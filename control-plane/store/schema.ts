@@ -12,7 +12,7 @@ export interface TitleTable {
   published_at_unix_ms: number;
 }
 
-export interface TitleObjectTable {
+interface TitleObjectTable {
   title_id: string;
   path: string;
   size_bytes: number;
@@ -23,16 +23,16 @@ export interface TitleObjectTable {
 }
 
 /** One row: counts the changes of the catalogue, so that copies of the control plane see each other's. */
-export interface CatalogRevisionTable {
+interface CatalogRevisionTable {
   id: number;
   revision: number;
 }
 
 /** What must be known of an appliance after a restart of the control plane. */
-export interface ApplianceTable {
+interface ApplianceTable {
   appliance_id: string;
-  /** A fleet.v1 ApplianceIdentity, encoded. */
-  identity: Uint8Array;
+  /** A fleet.v1 ApplianceIdentity in its JSON form: libsql gives blobs back as other types than the drivers for MySQL do. */
+  identity: string;
   registered_at_unix_ms: number;
   lease_id: string;
   lease_issued_at_unix_ms: number;

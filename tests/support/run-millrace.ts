@@ -37,6 +37,9 @@ export async function runMillrace(
 export interface RunningMillrace {
   /** What the process said it listens on. */
   ready: Readonly<Record<string, string | number>>;
+  pid: number;
+  /** Ends it with SIGKILL, in the middle of whatever it does; resolves when it is gone. */
+  kill(): Promise<void>;
   /** Asks it to stop with SIGTERM; resolves when it is gone. */
   stop(): Promise<MillraceAnswer>;
 }
@@ -64,6 +67,11 @@ export async function startMillrace(args: readonly string[]): Promise<RunningMil
   });
   return {
     ready,
+    pid: child.pid!,
+    kill: async () => {
+      child.kill("SIGKILL");
+      await closed;
+    },
     stop: async () => {
       child.kill("SIGTERM");
       const [code] = await closed;

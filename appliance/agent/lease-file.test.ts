@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { readLease, writeLease } from "./lease-file.js";
+
+const lease = { leaseId: "l-1", issuedAtUnixMs: 1_790_000_000_000, expiresAtUnixMs: 1_790_003_600_000 };
+
+test("readLease() gives back what writeLease() wrote last, over what a kill left, and leaves no other file", (context) => {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-lease-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "lease.json");
+  writeFileSync(
+    `${file}.new`,
+    '{"leaseId":"half and a long tail that must not stay behind the new text ..................................',
+  );
+  writeLease(file, lease);
+  writeLease(file, { ...lease, leaseId: "l-2" });
+  assert.deepEqual(readLease(file), { ...lease, leaseId: "l-2" });
+  assert.deepEqual(readdirSync(folder), ["lease.json"]);
+});
+
+test("readLease() has no lease where there is no file, or one that is not a lease", (context) => {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-lease-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "lease.json");
+  assert.equal(readLease(file), undefined);
+  for (const text of ["", "{", "null", "[]", '{"leaseId":1}', JSON.stringify({ ...lease, expiresAtUnixMs: "soon" })]) {
+    writeFileSync(file, text);
+    assert.equal(readLease(file), undefined, text);
+  }
+  assert.equal(readLease(folder), undefined);
+});
