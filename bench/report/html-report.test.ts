@@ -52,6 +52,7 @@ function round(bytesPerSecond: number, factor: number): Round {
         missing: {},
       },
       generator: { cpuSeconds: 1, sendLag: null },
+      otherCpuShare: null,
     },
     phases: [],
     timeline: Array.from({ length: 8 }, (_, second) => ({
