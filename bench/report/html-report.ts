@@ -1,7 +1,7 @@
 // One self-contained page of one or several results: opens from a file, asks the network for nothing.
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { formatByteSize } from "../../runtime/byte-size.js";
 import { packageRoot } from "../../runtime/package-root.js";
 import type { PlayersResult } from "../players/players-result.js";
@@ -24,7 +24,7 @@ export function renderHtmlReport(results: readonly AnyResult[]): string {
     else if (result.kind !== "players") sections.push(section(titles[result.kind], [result], renderServers(result)));
     else if (result === players[0]) sections.push(section("Players", players, renderPlayers(players)));
   }
-  const chartLibrary = dirname(createRequire(import.meta.url).resolve("uplot/dist/uPlot.iife.min.js"));
+  const chartLibrary = dirname(fileURLToPath(import.meta.resolve("uplot/dist/uPlot.iife.min.js")));
   const style = readFileSync(join(chartLibrary, "uPlot.min.css"), "utf8") + readPart("html-report.css");
   const script = readFileSync(join(chartLibrary, "uPlot.iife.min.js"), "utf8") + readPart("html-draw-charts.browser.js");
   // No source but this page itself may be asked for anything.
