@@ -51,6 +51,7 @@ function round(bytesPerSecond: number, factor: number): Round {
         diskReadBytes: 0,
         missing: {},
       },
+      otherCpuShare: null,
       generator: { cpuSeconds: 1, sendLag: null },
       otherCpuShare: null,
     },
