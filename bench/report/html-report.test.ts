@@ -51,7 +51,6 @@ function round(bytesPerSecond: number, factor: number): Round {
         diskReadBytes: 0,
         missing: {},
       },
-      otherCpuShare: null,
       generator: { cpuSeconds: 1, sendLag: null },
       otherCpuShare: null,
     },
