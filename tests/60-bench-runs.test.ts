@@ -1,6 +1,6 @@
 // The run itself: the open loop's clock, Ctrl-C, a command in mid-run, comparing, and servers that the bench starts.
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -240,4 +240,22 @@ test("bench replays a trace at its own times, each request of it once, over obje
   );
   // The last requests are due 3 s after the first, at twice the speed.
   assert.ok(total.seconds >= 1.5 && total.seconds < 5, `${total.seconds} s`);
+});
+
+test("a server that the bench started ends with it, even when the bench is killed", async (t) => {
+  const folder = temporaryFolder(t);
+  const running = startBench(["--server", "floor", "-w", "ranges-4k", ...small, "--duration", "60s", "--keep-files", folder]);
+  const servers = () =>
+    readdirSync("/proc").filter((pid) => {
+      try {
+        const line = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+        return line.includes("bare-floor") && line.includes(folder);
+      } catch {
+        return false;
+      }
+    });
+  await until(() => servers().length > 0, "the start of the server");
+  process.kill(running.pid, "SIGKILL");
+  await running.end;
+  await until(() => servers().length === 0, "the end of the server");
 });
