@@ -6,12 +6,22 @@ import { applianceCommand } from "./appliance-command.js";
 import { controlPlaneCommand } from "./control-plane-command.js";
 import { demoCommand } from "./demo-command.js";
 import { gatewayCommand } from "./gateway-command.js";
+import { indexCommand } from "./index-command.js";
 import { ingestCommand } from "./ingest-command.js";
 import { originCommand } from "./origin-command.js";
 import { steerCommand } from "./steer-command.js";
 
 /** In the order in which --help lists them. */
-const commands = [demoCommand, applianceCommand, controlPlaneCommand, gatewayCommand, ingestCommand, originCommand, steerCommand];
+const commands = [
+  demoCommand,
+  applianceCommand,
+  controlPlaneCommand,
+  gatewayCommand,
+  indexCommand,
+  ingestCommand,
+  originCommand,
+  steerCommand,
+];
 
 /** Runs one command of `argv` (as in process.argv). Exits with 1 when the command failed, with 2 when it was mistyped. */
 export async function runCommandLine(argv: readonly string[]): Promise<void> {

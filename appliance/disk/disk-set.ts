@@ -47,6 +47,12 @@ export class DiskSet {
     return place !== undefined && Atomics.load(this.#words, place + stateWord) === 0;
   }
 
+  /** Whether what the disk holds has to be had elsewhere, now and for long. */
+  isLost(diskNumber: number): boolean {
+    const place = this.#place.get(diskNumber);
+    return place === undefined || Atomics.load(this.#words, place + stateWord) >= diskStates.indexOf("offline");
+  }
+
   stateOf(diskNumber: number): DiskState {
     return diskStates[Atomics.load(this.#words, this.#at(diskNumber) + stateWord)]!;
   }

@@ -47,6 +47,7 @@ interface PlacedWaitingChunk extends WaitingChunk {
   slot: number;
   /** Header and chunk are on the disk. */
   written: boolean;
+  commit?: PlacedChunk;
   /** The index knows it. */
   committed: boolean;
 }
@@ -131,11 +132,12 @@ export class ChunkStore {
   }
 
   async #runBatch(batch: readonly WaitingChunk[]): Promise<void> {
-    const { index, counters } = this.#options;
+    const { index, counters, disks } = this.#options;
     const placed: PlacedWaitingChunk[] = [];
     const evicted: SlotPlace[] = [];
     for (const waiting of batch) {
-      if (index.findChunk(objectKeyOf(waiting.object), waiting.chunk)) continue;
+      const held = index.findChunk(objectKeyOf(waiting.object), waiting.chunk);
+      if (held && !disks.isLost(held.diskNumber)) continue;
       const place = this.#choosePlace(waiting);
       if (!place) {
         counters[counterPlace.chunksNotStored]!++;
@@ -154,13 +156,18 @@ export class ChunkStore {
       for (const chunk of placed) byDisk.set(chunk.disk, [...(byDisk.get(chunk.disk) ?? []), chunk]);
       await Promise.all([...byDisk].map(([disk, chunks]) => this.#writeToDisk(disk, chunks)));
       const commits: PlacedChunk[] = [];
-      for (const { object, chunk, disk, slot, written } of placed) {
-        if (!written) continue;
-        commits.push({ path: object.path, objectKey: objectKeyOf(object), chunk, diskNumber: disk.diskNumber, slot });
+      for (const place of placed) {
+        if (!place.written) continue;
+        const { object, chunk, disk, slot } = place;
+        place.commit = { path: object.path, objectKey: objectKeyOf(object), chunk, diskNumber: disk.diskNumber, slot };
+        commits.push(place.commit);
         changed.add(object.path);
       }
-      await index.commitChunks(commits);
-      for (const place of placed) place.committed = place.written;
+      // Where chunks lay that are moved: on a disk that is away, or that is being emptied.
+      const earlier = commits.map(({ objectKey, chunk }) => index.findChunk(objectKey, chunk));
+      const outdated = new Set(await index.commitChunks(commits));
+      this.freeSlots(earlier.flatMap((place, at) => (place && !outdated.has(commits[at]!) ? [place] : [])));
+      for (const place of placed) place.committed = place.written && !(place.commit && outdated.has(place.commit));
     } finally {
       for (const { disk, slot, committed } of placed) {
         this.#allocators.get(disk.diskNumber)!.settle(slot, committed);

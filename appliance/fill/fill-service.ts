@@ -7,11 +7,11 @@ import type { Log } from "../../runtime/log.js";
 import { messageOf } from "../../runtime/operating-error.js";
 import type { DiskSet } from "../disk/disk-set.js";
 import type { SlotWriter } from "../disk/slot-writer.js";
-import type { FillToMain, FillToServe, MainToFill, ServeToFill } from "../fill-messages.js";
+import type { FetchOutcome, FillToMain, FillToServe, MainToFill, ServeToFill } from "../fill-messages.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
 import type { FrameArena } from "../memory/frame-arena.js";
-import { objectKeyOf, type ObjectRecord } from "../object.js";
-import { ChunkFetcher } from "./chunk-fetcher.js";
+import { isRebuilt, objectKeyOf, type ObjectRecord } from "../object.js";
+import { ChunkFetcher, type FetchRequest } from "./chunk-fetcher.js";
 import { ChunkStore } from "./chunk-store.js";
 import { ManifestFiller } from "./manifest-filler.js";
 import { ObjectDescriber } from "./object-describer.js";
@@ -117,7 +117,7 @@ export class FillService {
           );
           return;
         case "fetch":
-          this.#fetcher.fetch(message, (outcome) => {
+          this.#fetch(message, (outcome) => {
             // The origin has something newer: ask now, so that the next request gets it.
             if ("failure" in outcome && outcome.failure === "version-changed") {
               void this.#describer.describe(message.object.path, { hops: message.hops, refresh: true });
@@ -148,6 +148,27 @@ export class FillService {
         void this.#stop();
         return;
     }
+  }
+
+  /** Fetches a chunk. An object whose record was made from slots is described first: its digests are not in the slots. */
+  #fetch(request: FetchRequest, done: (outcome: FetchOutcome) => void): void {
+    const { index } = this.#options;
+    const known = isRebuilt(request.object) ? index.findObject(request.object.path) : undefined;
+    const object = known && objectKeyOf(known).equals(objectKeyOf(request.object)) ? known : request.object;
+    if (!isRebuilt(object)) return this.#fetcher.fetch({ ...request, object }, done);
+    void this.#describer.describe(object.path, { hops: request.hops, refresh: true }).then(
+      (outcome) => {
+        if ("failure" in outcome) return done(outcome);
+        const sameVersion = objectKeyOf(outcome.object).equals(objectKeyOf(object));
+        if (!sameVersion) return done({ failure: "version-changed" });
+        if (isRebuilt(outcome.object)) return done({ failure: "upstream-failed" });
+        this.#fetcher.fetch({ ...request, object: outcome.object }, done);
+      },
+      (error: unknown) => {
+        this.#options.log.error({ path: object.path, error: messageOf(error) }, "an object could not be described");
+        done({ failure: "upstream-failed" });
+      },
+    );
   }
 
   async #stop(): Promise<void> {
