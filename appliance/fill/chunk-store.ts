@@ -63,16 +63,25 @@ export class ChunkStore {
 
   constructor(options: ChunkStoreOptions) {
     this.#options = options;
-    for (const disk of options.disks.disks) {
-      const allocator = new SlotAllocator(disk.slotCount, options.index.usedSlots(disk.diskNumber));
-      this.#allocators.set(disk.diskNumber, allocator);
-      options.disks.setUsedSlots(disk.diskNumber, allocator.usedCount);
-    }
+    for (const disk of options.disks.disks) this.addDisk(disk);
+  }
+
+  /** A disk that came while the appliance runs, or that came back with nothing. */
+  addDisk(disk: DiskDescription): void {
+    const { disks, index } = this.#options;
+    const allocator = new SlotAllocator(disk.slotCount, index.usedSlots(disk.diskNumber));
+    this.#allocators.set(disk.diskNumber, allocator);
+    disks.setUsedSlots(disk.diskNumber, allocator.usedCount);
+  }
+
+  /** So many more chunks can wait for a disk now. */
+  get roomLeft(): number {
+    return this.#options.waitingMax - this.#waiting.length;
   }
 
   /** Whether a chunk that is given now will wait for a disk, and not be turned away. */
   get hasRoom(): boolean {
-    return this.#waiting.length < this.#options.waitingMax;
+    return this.roomLeft > 0;
   }
 
   /** Stores the chunk in a frame that the caller has pinned; the store takes a pin of its own. One that waits already is not taken twice. */
@@ -191,10 +200,12 @@ export class ChunkStore {
       );
       for (const chunk of chunks) chunk.written = true;
       disks.countSuccess(disk.diskNumber);
+      disks.setFull(disk.diskNumber, false);
     } catch (error) {
       const code = errnoOf(error);
       if (code === "ENOSPC" || code === "EDQUOT") {
         this.#fullUntilMs.set(disk.diskNumber, clock.monotonicMs() + fullForMs);
+        disks.setFull(disk.diskNumber, true);
         log.warn({ disk: disk.path, code }, "the file system of a disk is full; nothing is stored on it for a while");
       } else {
         const lost = disks.countError(disk.diskNumber);
@@ -210,7 +221,7 @@ export class ChunkStore {
     const { clock, disks } = this.#options;
     const now = clock.monotonicMs();
     const usable = disks.disks.filter(
-      ({ diskNumber, slotCount }) => slotCount > 0 && disks.isOnline(diskNumber) && (this.#fullUntilMs.get(diskNumber) ?? 0) <= now,
+      ({ diskNumber, slotCount }) => slotCount > 0 && disks.takesChunks(diskNumber) && (this.#fullUntilMs.get(diskNumber) ?? 0) <= now,
     );
     const weighed = usable.map((disk) => ({ disk, uuid: disk.uuid, weight: disk.slotCount }));
     for (const { disk } of orderDisks(weighed, objectKeyOf(waiting.object), waiting.chunk)) {

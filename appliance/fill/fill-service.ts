@@ -101,6 +101,10 @@ export class FillService {
     });
   }
 
+  get store(): ChunkStore {
+    return this.#store;
+  }
+
   /** Answers one serving worker's questions. */
   serve(port: MessagePort): void {
     this.#ports.push(port);
@@ -135,6 +139,7 @@ export class FillService {
     });
   }
 
+  /** What the agent says of objects; the storage's own messages are answered elsewhere. */
   handle(message: MainToFill): void {
     switch (message.type) {
       case "manifest":
@@ -143,9 +148,6 @@ export class FillService {
       case "sources":
         this.#sourceQuestions.get(message.id)?.(message.urls);
         this.#sourceQuestions.delete(message.id);
-        return;
-      case "stop":
-        void this.#stop();
         return;
     }
   }
@@ -171,11 +173,10 @@ export class FillService {
     );
   }
 
-  async #stop(): Promise<void> {
+  /** Resolves when all that was fetched is stored. */
+  async stop(): Promise<void> {
     await this.#filler.stop();
     await this.#store.flush();
-    await this.#options.index.close();
-    this.#options.toMain({ type: "stopped" });
   }
 
   #findDigests(object: ObjectRecord) {

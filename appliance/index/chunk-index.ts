@@ -10,10 +10,12 @@
 //   versions  object key 16                       -> { path, chunksHeld }   every version of which a chunk is held
 //   chunks    object key 16 | chunk u32           -> disk number u16 | slot u32
 //   slots     disk number u16 | slot u32          -> object key 16 | chunk u32
+//   purges    see purge-rules.ts
 //   adopted   object key 16 [| chunk u32]         -> stamp f64              only while an index is made anew from the slots
 import { closeSync, openSync, readSync } from "node:fs";
 import { open, type Database, type RootDatabase } from "lmdb";
 import { errnoOf, OperatingError, messageOf } from "../../runtime/operating-error.js";
+import { PurgeRules, type Purge } from "./purge-rules.js";
 import { isObjectPath, objectKeyBytes, objectKeyOf, type ObjectRecord, type ObjectVersion } from "../object.js";
 
 /** Raised when a database's meaning changes; an index of another format is refused. */
@@ -45,7 +47,11 @@ export interface KnownDisk {
   diskNumber: number;
   uuid: string;
   path: string;
+  /** Set by command: "retiring" while its chunks move away, "retired" when it may be pulled. */
+  mark?: DiskMark;
 }
+
+export type DiskMark = "retiring" | "retired";
 
 /** How much of one version is held. */
 export interface HeldVersion {
@@ -87,6 +93,7 @@ export class ChunkIndex {
   readonly #versions: Database<VersionValue, Buffer>;
   readonly #chunks: Database<Buffer, Buffer>;
   readonly #slots: Database<Buffer, Buffer>;
+  readonly #purges: PurgeRules;
   readonly #chunkKey = Buffer.alloc(objectKeyBytes + 4);
 
   /**
@@ -108,6 +115,7 @@ export class ChunkIndex {
     this.#versions = this.#root.openDB({ name: "versions", keyEncoding: "binary" });
     this.#chunks = this.#root.openDB({ name: "chunks", keyEncoding: "binary", encoding: "binary" });
     this.#slots = this.#root.openDB({ name: "slots", keyEncoding: "binary", encoding: "binary" });
+    this.#purges = new PurgeRules(this.#meta, this.#root.openDB({ name: "purges" }));
     const format = this.#meta.get("format") as { version: number; chunkBytes: number } | undefined;
     if (format === undefined) {
       this.#meta.putSync("format", { version: formatVersion, chunkBytes });
@@ -139,13 +147,84 @@ export class ChunkIndex {
     const known = this.knownDisks();
     const earlier = known.find((disk) => disk.uuid === uuid);
     const diskNumber = earlier?.diskNumber ?? known.reduce((next, disk) => Math.max(next, disk.diskNumber + 1), 0);
-    await this.#disks.put(diskNumber, { uuid, path });
+    await this.#disks.put(diskNumber, { ...(earlier?.mark && { mark: earlier.mark }), uuid, path });
     return diskNumber;
   }
 
+  /** Remembers how far a disk's retirement is; undefined ends it. */
+  async markDisk(diskNumber: number, mark: DiskMark | undefined): Promise<void> {
+    const { uuid, path } = this.#disks.get(diskNumber)!;
+    await this.#disks.put(diskNumber, { uuid, path, ...(mark && { mark }) });
+    await this.#root.flushed;
+  }
+
+  /** The newest version of a path; undefined when it is not known, or was purged since it was described. */
   findObject(path: string): ObjectRecord | undefined {
     // LMDB throws at a key that is too long, and a throw in a request's handler ends the process.
-    return isObjectPath(path) ? this.#objects.get(path) : undefined;
+    const object = isObjectPath(path) ? this.#objects.get(path) : undefined;
+    return object && this.#isPurged(object) ? undefined : object;
+  }
+
+  /** The path of a version of which chunks are held. */
+  findPath(objectKey: Buffer): string | undefined {
+    return this.#versions.get(objectKey)?.path;
+  }
+
+  /** What records of `path` that are made from now on carry as their generation. */
+  generationOf(path: string): number {
+    return this.#purges.generationOf(path);
+  }
+
+  /** Makes everything that matches unfindable. Resolves, when that is on the disk, to the purge; undefined: there are too many prefixes. */
+  async purge(kind: Purge["kind"], value: string): Promise<Purge | undefined> {
+    const purge = await this.#root.transaction(() => {
+      const next = { number: this.#purges.last + 1, kind, value };
+      return this.#purges.add(next) ? next : undefined;
+    });
+    await this.#root.flushed;
+    return purge;
+  }
+
+  /** Takes purges over that stand on disks. */
+  async importPurges(purges: readonly Purge[]): Promise<void> {
+    await this.#root.transaction(() => {
+      for (const purge of [...purges].sort((a, b) => a.number - b.number)) this.#purges.add(purge);
+    });
+  }
+
+  /** The number of the last purge, and of the last whose objects have no slots any more. */
+  get purgeProgress(): { last: number; swept: number } {
+    return { last: this.#purges.last, swept: (this.#meta.get("swept") as number | undefined) ?? 0 };
+  }
+
+  /** All objects were looked at since the purge `number`. */
+  async noteSwept(number: number): Promise<void> {
+    await this.#meta.put("swept", number);
+  }
+
+  /**
+   * Forgets purged objects among the next `count` paths after `after`. Resolves, when that is committed, to what is free now, and where to go on;
+   * `next` undefined: that was the last.
+   */
+  async sweepPurged(after: string, count: number): Promise<{ paths: string[]; freed: SlotPlace[]; next: string | undefined }> {
+    return this.#root.transaction(() => {
+      const batch = [...this.#objects.getRange({ start: after, exclusiveStart: after !== "", limit: count })];
+      const paths: string[] = [];
+      const freed: SlotPlace[] = [];
+      for (const { key, value } of batch) {
+        if (!this.#isPurged(value)) continue;
+        void this.#objects.remove(key);
+        paths.push(key);
+        freed.push(...this.#forgetVersion(objectKeyOf(value)));
+      }
+      const next = batch.length < count ? undefined : batch.at(-1)!.key;
+      return { paths, freed, next };
+    });
+  }
+
+  /** This thread sees what was committed by now, not what it saw when its turn began. */
+  seeLatest(): void {
+    this.#root.resetReadTxn();
   }
 
   countObjects(): number {
@@ -182,6 +261,14 @@ export class ChunkIndex {
   /** The slots of one disk that hold a chunk, in order. */
   *usedSlots(diskNumber: number): Generator<number> {
     for (const key of this.#slots.getKeys(slotRangeOf(diskNumber))) yield key.readUInt32BE(2);
+  }
+
+  /** The first slot from `slot` on that holds a chunk, with the chunk. */
+  findSlotFrom({ diskNumber, slot }: SlotPlace): (SlotContent & SlotPlace) | undefined {
+    const { end } = slotRangeOf(diskNumber);
+    for (const { key, value } of this.#slots.getRange({ start: slotKeyOf({ diskNumber, slot }), end, limit: 1 }))
+      return { ...placeOf(key), ...contentOf(value) };
+    return undefined;
   }
 
   /**
@@ -313,7 +400,9 @@ export class ChunkIndex {
     for (const { key, value } of this.#versions.getRange()) {
       const first = [...this.#chunks.getKeys({ ...chunkRangeOf(key), limit: 1 })];
       if (first.length === 0) yield { kind: "wrong-count", key: Buffer.from(key) };
-      if (!this.#isNewest(value.path, key)) yield { kind: "forgotten-version", key: Buffer.from(key) };
+      const newest = this.#objects.get(value.path);
+      // One that was purged, and is not swept yet, is not forgotten.
+      if (!newest || !objectKeyOf(newest).equals(key)) yield { kind: "forgotten-version", key: Buffer.from(key) };
     }
     // What objects name is collected first: digests have no path to ask for. 32 bytes an object.
     const named = new Set<string>();
@@ -346,6 +435,7 @@ export class ChunkIndex {
     let added = 0;
     await this.#root.transaction(() => {
       for (const { object, objectKey, chunk, stampUnixMs, diskNumber, slot } of found) {
+        if (this.#isPurged(object)) continue;
         const current = this.#objects.get(object.path);
         const currentKey = current && objectKeyOf(current);
         if (currentKey && !currentKey.equals(objectKey)) {
@@ -399,7 +489,11 @@ export class ChunkIndex {
   /** Whether `key` is the version that `path` is answered from. */
   #isNewest(path: string, key: Buffer): boolean {
     const newest = this.#objects.get(path);
-    return newest !== undefined && objectKeyOf(newest).equals(key);
+    return newest !== undefined && objectKeyOf(newest).equals(key) && !this.#isPurged(newest);
+  }
+
+  #isPurged({ path, generation = 0 }: Pick<ObjectRecord, "path" | "generation">): boolean {
+    return generation < this.#purges.generationOf(path);
   }
 
   /** Inside a transaction. A version without a path in the index cannot be counted for: its chunks are forgotten. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Log } from "../../runtime/log.js";
 import { messageOf } from "../../runtime/operating-error.js";
 import { openDisks } from "../disk/open-disks.js";
+import { readPurges } from "../disk/purge-journal.js";
 import { scanSlots } from "../disk/scan-slots.js";
 import type { SlabGeometry } from "../disk/slab-geometry.js";
 import { ChunkIndex, type FoundSlot } from "./chunk-index.js";
@@ -50,7 +51,11 @@ export async function rebuildIndex({ path, wanted, geometry, wholeChunks, log, o
   const report = { slots: 0, chunks: 0, objects: 0, unusable: 0, disksAway: [] as string[] };
   const oldIndexUnreadable = await keepFromOldIndex(path, index, geometry.chunkBytes);
   try {
-    const disks = await openDisks({ wanted, geometry, register: index, log });
+    const disks = await openDisks({ wanted, geometry, register: index, log, adopts: true });
+    // A purge stands on every disk that was there at the time: one is enough.
+    for (const { diskNumber, path: diskPath } of disks.disks) {
+      if (disks.isOnline(diskNumber)) await index.importPurges(await readPurges(diskPath));
+    }
     const ofSlots = disks.disks.reduce((sum, { slotCount }) => sum + slotCount, 0);
     let waiting: FoundSlot[] = [];
     const adopt = async () => {
