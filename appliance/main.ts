@@ -18,9 +18,12 @@ import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
 import { HoldingsReporter } from "./agent/holdings-reporter.js";
 import { readLease, writeLease } from "./agent/lease-file.js";
+import { StorageControl } from "./agent/storage-control.js";
 import { allocateCounters, sumCounter } from "./counters.js";
+import { DiskMonitor } from "./disk/disk-monitor.js";
+import { ioThreadsOf, readsPerDiskOf } from "./disk/io-threads.js";
 import { openDisks } from "./disk/open-disks.js";
-import type { DiskSet } from "./disk/disk-set.js";
+import { probeDisk } from "./disk/probe-disk.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
 import type { FillProgress, FillToMain, MainToFill, MainToServe, ServeToMain } from "./fill-messages.js";
 import { openUpstream } from "./fill/open-upstream.js";
@@ -61,6 +64,18 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
   const disks = await openDisks({ wanted: settings.disks, geometry, register: index, log });
+  const readsPerDisk = readsPerDiskOf({
+    threads: ioThreadsOf(process.env),
+    disks: disks.disks.length,
+    workers: settings.workers,
+    wanted: settings.limits.readsPerDisk,
+  });
+  if (!readsPerDisk.enough) {
+    log.warn(
+      { threads: ioThreadsOf(process.env), disks: disks.disks.length, workers: settings.workers },
+      "a disk that hangs could stall the others: start with a higher UV_THREADPOOL_SIZE (at most 1024), or fewer workers",
+    );
+  }
   let applianceId = index.getMeta<string>("applianceId");
   if (!applianceId) await index.putMeta("applianceId", (applianceId = randomUUID()));
 
@@ -68,13 +83,49 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
   const arena = new FrameArena(arenaMemory);
   const counters = allocateCounters(settings.workers + 1);
   const port = await takePort(settings.listen.host, settings.listen.port);
-  const shared = { settings, arena: arenaMemory, counters, disks: disks.disks, diskStates: disks.memory };
+  const shared = { settings, arena: arenaMemory, counters, disks: disks.disks, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
   const channels = Array.from({ length: settings.workers }, () => new MessageChannel());
 
   let whyNotReady: "starting" | "draining" | undefined = "starting";
   let progress: FillProgress | undefined;
   let member: FleetMember | undefined;
-  const registry = openApplianceMetrics({ arena, counters, disks, slotBytes: geometry.slotBytes });
+  let serving: Worker[] = [];
+  const tellServing = (message: MainToServe) => {
+    for (const worker of serving) worker.postMessage(message);
+  };
+  const monitor = new DiskMonitor({
+    disks,
+    clock: systemClock,
+    log,
+    probe: (disk) => probeDisk(disk, geometry, settings.limits.diskReadTimeout * 5),
+    onChange: ({ disk, to }) => {
+      if (to === "offline" || to === "retired") {
+        const message = { type: "disk-closed", diskNumber: disk.diskNumber } as const;
+        tellServing(message);
+        tellFill(message);
+      }
+      member?.hurry();
+    },
+  });
+  const storage = new StorageControl({
+    disks,
+    geometry,
+    index,
+    monitor,
+    announceDisk: (disk) => {
+      tellServing({ type: "disk-added", disk });
+      tellFill({ type: "disk-added", disk });
+    },
+    startEmptying: (diskNumber) => tellFill({ type: "empty-disk", diskNumber }),
+    announcePurge: async () => {
+      const seen = Promise.all(serving.map((worker) => messageFrom<ServeToMain>(worker, "purge-seen")));
+      tellServing({ type: "purged" });
+      await seen;
+      tellFill({ type: "purged" });
+    },
+    log,
+  });
+  const registry = openApplianceMetrics({ arena, counters, disks, monitor, slotBytes: geometry.slotBytes });
   const bootId = randomUUID();
   const scheme = settings.listen.tls ? "https" : "http";
   const publicUrl = settings.listen.publicUrl ?? `${scheme}://${hostInUrl(settings.listen.host)}:${port}/`;
@@ -100,17 +151,27 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
         bytesSent: sumCounter(counters, "bytesSent"),
       },
       memory: arena.counts(),
-      disks: diskStatuses(disks, geometry.slotBytes),
+      disks: storage.statuses(),
       fill: progress ?? null,
     }),
+    actions: {
+      "/disks/add": (body) => whenLive(() => storage.addDisk(body)),
+      "/disks/retire": (body) => whenLive(() => storage.retireDisk(body)),
+      "/purge": (body) => whenLive(() => storage.purge(body)),
+    },
   });
+  const whenLive = async (action: () => Promise<unknown>) => {
+    if (whyNotReady) throw new OperatingError("not-ready", `Cannot do this now: the appliance is ${whyNotReady}`, { retryable: true });
+    return action();
+  };
   const fill = startWorker(
     "fill-worker-main.js",
     { ...shared, thread: settings.workers, serve: channels.map(({ port2 }) => port2) } satisfies FillWorkerData,
     log,
   );
+  const tellFill = (message: MainToFill) => fill.postMessage(message);
   await messageFrom<FillToMain>(fill, "ready");
-  const serving = channels.map(({ port1 }, thread) =>
+  serving = channels.map(({ port1 }, thread) =>
     startWorker("serve-worker-main.js", { ...shared, thread, listenPort: port, fill: port1 } satisfies ServeWorkerData, log),
   );
   const closeServing = async () => {
@@ -137,7 +198,11 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
       role,
       dataUrl,
       adminUrl: `http://${hostInUrl(settings.admin.host)}:${admin.port}/`,
-      capacityBytes: BigInt(disks.disks.reduce((sum, { slotCount }) => sum + slotCount * settings.chunk, 0)),
+      capacityBytes: BigInt(
+        disks.disks
+          .filter(({ diskNumber }) => !disks.isLost(diskNumber))
+          .reduce((sum, { slotCount }) => sum + slotCount * settings.chunk, 0),
+      ),
       chunkBytes: settings.chunk,
       softwareVersion: packageVersion,
     }),
@@ -148,7 +213,7 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
       heldBytes: BigInt(heldBytes()),
     }),
     disks: () =>
-      diskStatuses(disks, geometry.slotBytes).map(({ uuid, path, state, capacityBytes, usedBytes }) => ({
+      storage.statuses().map(({ uuid, path, state, capacityBytes, usedBytes }) => ({
         uuid,
         path,
         state: DiskState[`DISK_STATE_${state.toUpperCase()}` as keyof typeof DiskState],
@@ -182,16 +247,18 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
       onLease: (lease) => writeLease(leaseFile, lease),
       onManifest: (version, items) => tellFill({ type: "manifest", version, items }),
     });
-  const tellFill = (message: MainToFill) => fill.postMessage(message);
   fill.on("message", (message: FillToMain) => {
     if (message.type === "held-changed") holdings.noteChanged(message.paths);
     else if (message.type === "progress") progress = message.progress;
+    else if (message.type === "emptying") void storage.noteEmptying(message.progress);
     else if (message.type === "ask-sources") {
       const { id, path } = message;
       void (member?.rankSources(path) ?? Promise.resolve([])).then((urls) => tellFill({ type: "sources", id, urls }));
     }
   });
   member?.start();
+  monitor.start();
+  storage.resumeEmptying();
   log.info(
     { dataUrl, admin: admin.port, workers: settings.workers, frames: arena.frameCount, disks: disks.disks.length, applianceId },
     "appliance is up",
@@ -206,6 +273,7 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
     const drained = Promise.all(serving.map((worker) => messageFrom<ServeToMain>(worker, "drained")));
     await Promise.race([drained, wait(settings.drain.deadline)]);
     const cutOff = sumCounter(counters, "underWay");
+    monitor.stop();
     tellFill({ type: "stop" });
     const closed = Promise.all([closeServing(), messageFrom<FillToMain>(fill, "stopped"), member?.stop(), admin.close()]);
     if ((await Promise.race([closed, wait(closeTimeoutMs, "late")])) === "late") log.warn("a thread did not close in time");
@@ -244,17 +312,6 @@ async function takePort(host: string, port: number): Promise<number> {
   const taken = (probe.address() as AddressInfo).port;
   await new Promise((resolve) => probe.close(resolve));
   return taken;
-}
-
-function diskStatuses(disks: DiskSet, slotBytes: number) {
-  return disks.disks.map(({ diskNumber, uuid, path, capacityBytes }) => ({
-    path,
-    uuid,
-    state: disks.stateOf(diskNumber),
-    capacityBytes,
-    usedBytes: disks.usedSlotsOf(diskNumber) * slotBytes,
-    errors: disks.errorsOf(diskNumber),
-  }));
 }
 
 function hostInUrl(host: string): string {

@@ -28,13 +28,15 @@ try {
   const disks = new DiskSet(data.disks, data.diskStates);
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
+  const files = new SlabFiles(geometry, "read");
   const reader = new SlotReader({
     disks,
     geometry,
-    files: new SlabFiles(geometry, "read"),
-    readsPerDiskMax: settings.limits.readsPerDisk,
+    files,
+    readsPerDiskMax: data.readsPerDisk,
     waitingPerDiskMax: settings.limits.waitingReadsPerDisk,
-    onDiskLost: (disk, error) => log.error({ disk: disk.path, error: error.message }, "a disk is offline after errors"),
+    deadlineMs: settings.limits.diskReadTimeout,
+    onDiskLost: (disk, error) => log.error({ disk: disk.path, error: error.message }, "a disk fails to read"),
   });
   const fill = new FillClient(data.fill, (path) => finder.forget(path));
   const finder = new ObjectFinder({
@@ -73,12 +75,22 @@ try {
   tell({ type: "listening" });
 
   parentPort!.on("message", (message: MainToServe) => {
-    if (message.type === "drain") void app.drain().then(() => tell({ type: "drained" }));
-    else {
-      app.close();
-      fill.close();
-      parentPort!.close();
-      void index.close();
+    switch (message.type) {
+      case "drain":
+        return void app.drain().then(() => tell({ type: "drained" }));
+      case "disk-added":
+        if (!disks.find(message.disk.diskNumber)) disks.add(message.disk);
+        return;
+      case "disk-closed":
+        return files.closeDisk(disks.find(message.diskNumber)!.path);
+      case "purged":
+        finder.forgetAll();
+        return tell({ type: "purge-seen" });
+      case "close":
+        app.close();
+        fill.close();
+        parentPort!.close();
+        void index.close();
     }
   });
 } catch (error) {

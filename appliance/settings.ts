@@ -91,6 +91,14 @@ export const applianceSettings = z
         readsPerDisk: z.number().int().min(1).max(256).default(8),
         /** Reads that wait for one disk, per worker; beyond it the answer is 503. */
         waitingReadsPerDisk: z.number().int().min(0).max(1_000_000).default(1024),
+        /** A read that is not done by then is answered from upstream; a few in a row make its disk suspect. */
+        diskReadTimeout: durationSetting().default(1000),
+      })
+      .prefault({}),
+    scrub: z
+      .strictObject({
+        /** Every slot of every disk is read and checked once in this time. */
+        every: durationSetting().default(30 * 86_400_000),
       })
       .prefault({}),
     drain: z

@@ -6,9 +6,12 @@ import { applianceCommand } from "./appliance-command.js";
 import { benchCommand } from "./bench-command.js";
 import { controlPlaneCommand } from "./control-plane-command.js";
 import { demoCommand } from "./demo-command.js";
+import { diskCommand } from "./disk-command.js";
 import { gatewayCommand } from "./gateway-command.js";
+import { indexCommand } from "./index-command.js";
 import { ingestCommand } from "./ingest-command.js";
 import { originCommand } from "./origin-command.js";
+import { purgeCommand } from "./purge-command.js";
 import { steerCommand } from "./steer-command.js";
 
 /** In the order in which --help lists them. */
@@ -17,6 +20,9 @@ const commands = [
   applianceCommand,
   controlPlaneCommand,
   gatewayCommand,
+  diskCommand,
+  indexCommand,
+  purgeCommand,
   ingestCommand,
   originCommand,
   steerCommand,

@@ -7,7 +7,7 @@ import { findProgram } from "./find-program.js";
 import type { Peer } from "./peer.js";
 import { fillTemplate, freePort, startServer } from "./server-process.js";
 
-const program = join(packageRoot, "cli/millrace.mjs");
+const program = join(packageRoot, "cli/millrace.cjs");
 
 export const appliancePeer: Peer = {
   name: "appliance",
