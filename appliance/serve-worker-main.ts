@@ -9,6 +9,7 @@ import { SlabFiles } from "./disk/slab-files.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
 import { SlotReader } from "./disk/slot-reader.js";
 import type { MainToServe, ServeToMain } from "./fill-messages.js";
+import { RequestHandler } from "./http/request-handler.js";
 import { ServeApp } from "./http/serve-app.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { FrameArena } from "./memory/frame-arena.js";
@@ -55,10 +56,7 @@ try {
     reader,
   });
   const redirect = settings.upstreams.find(({ url }) => /^https?:/.test(url))?.url ?? "";
-  const app = new ServeApp({
-    host: settings.listen.host,
-    port: data.listenPort,
-    tls: settings.listen.tls,
+  const handler = new RequestHandler({
     arena,
     chunkBytes: settings.chunk,
     counters,
@@ -69,6 +67,7 @@ try {
     redirectBase: redirect.endsWith("/") ? redirect : `${redirect}/`,
     requestsMax: settings.limits.requestsPerWorker,
   });
+  const app = new ServeApp({ host: settings.listen.host, port: data.listenPort, tls: settings.listen.tls, handler });
   app.listen();
   tell({ type: "listening" });
 
