@@ -16,6 +16,8 @@ import { FrameArena } from "./memory/frame-arena.js";
 import { ChunkGetter } from "./serve/chunk-getter.js";
 import { FillClient } from "./serve/fill-client.js";
 import { ObjectFinder } from "./serve/object-finder.js";
+import { TokenChecker } from "./serve/token-checker.js";
+import { tokenRulesOf } from "./settings.js";
 import type { ServeWorkerData } from "./worker-data.js";
 
 const data = workerData as ServeWorkerData;
@@ -55,6 +57,7 @@ try {
     index,
     reader,
   });
+  const tokens = new TokenChecker(tokenRulesOf(settings), systemClock);
   const redirect = settings.upstreams.find(({ url }) => /^https?:/.test(url))?.url ?? "";
   const handler = new RequestHandler({
     arena,
@@ -66,6 +69,7 @@ try {
     miss: settings.miss,
     redirectBase: redirect.endsWith("/") ? redirect : `${redirect}/`,
     requestsMax: settings.limits.requestsPerWorker,
+    tokens,
   });
   const app = new ServeApp({ host: settings.listen.host, port: data.listenPort, tls: settings.listen.tls, handler });
   app.listen();

@@ -9,9 +9,19 @@ import { gatewayCommand } from "./gateway-command.js";
 import { ingestCommand } from "./ingest-command.js";
 import { originCommand } from "./origin-command.js";
 import { steerCommand } from "./steer-command.js";
+import { tokenCommand } from "./token-command.js";
 
 /** In the order in which --help lists them. */
-const commands = [demoCommand, applianceCommand, controlPlaneCommand, gatewayCommand, ingestCommand, originCommand, steerCommand];
+const commands = [
+  demoCommand,
+  applianceCommand,
+  controlPlaneCommand,
+  gatewayCommand,
+  ingestCommand,
+  originCommand,
+  steerCommand,
+  tokenCommand,
+];
 
 /** Runs one command of `argv` (as in process.argv). Exits with 1 when the command failed, with 2 when it was mistyped. */
 export async function runCommandLine(argv: readonly string[]): Promise<void> {

@@ -9,6 +9,7 @@ import { decideResponse, type BodyDecision, type PartsDecision } from "../serve/
 import type { FillClient } from "../serve/fill-client.js";
 import type { ObjectFinder, ServedObject } from "../serve/object-finder.js";
 import { parseObjectPath } from "../serve/parse-object-path.js";
+import type { TokenChecker, TokenRefusal } from "../serve/token-checker.js";
 import { BodySender, noBytes, type Body } from "./body-sender.js";
 import { Exchange } from "./exchange.js";
 import { multipartBodyOf, multipartBoundary } from "./multipart-body.js";
@@ -16,6 +17,8 @@ import { objectHeadsOf, statusLineOf, writePlainHead, writePreflight, type Cache
 
 /** A request that has come through this many appliances is not filled for: the upstreams form a ring. */
 const hopsMax = 4;
+/** Before a token in a path. */
+const tokenPrefix = "/~";
 const retryAfterSeconds = "1";
 /** Paths of our own; the digests are the only ones that are served. */
 const reservedPrefix = ".millrace/";
@@ -32,6 +35,7 @@ export interface RequestHandlerOptions {
   redirectBase: string;
   /** Requests under way at once in this worker; beyond it the answer is 503. */
   requestsMax: number;
+  tokens: TokenChecker;
 }
 
 export class RequestHandler {
@@ -60,14 +64,40 @@ export class RequestHandler {
       if (method === "options") return this.#answerPreflight(response);
       return this.#refuse(response, 405, "Only GET, HEAD and OPTIONS");
     }
-    const path = parseObjectPath(request.getUrl());
+    const { tokens } = this.#options;
+    let target = request.getUrl();
+    let token = "";
+    if (tokens.active && target.startsWith(tokenPrefix)) {
+      const end = target.indexOf("/", tokenPrefix.length);
+      token = target.slice(tokenPrefix.length, end < 0 ? target.length : end);
+      target = end < 0 ? "" : target.slice(end);
+    }
+    const path = parseObjectPath(target);
     if (path === undefined) return this.#refuse(response, 400, "That is not the path of an object");
+    if (tokens.active) {
+      const refusal = this.#checkToken(response, request, token, path);
+      if (refusal !== undefined) {
+        counters[counterPlace[refusal]]!++;
+        return this.#refuse(response, 403, `Refused: ${refusal}`);
+      }
+    }
     if (this.#underWay >= requestsMax) return this.#refuse(response, 503, "Too many requests are under way");
     const exchange = new Exchange(response, request, { method: method === "get" ? "GET" : "HEAD", path });
     if (path.startsWith(reservedPrefix)) return this.#receiveReserved(exchange);
     const object = this.#options.finder.findKnown(path);
     if (object) this.#answer(exchange, object);
     else this.#ask(exchange, path, (found) => this.#answer(exchange, found));
+  }
+
+  #checkToken(response: HttpResponse, request: HttpRequest, token: string, path: string): TokenRefusal | undefined {
+    return this.#options.tokens.check({
+      token,
+      // The digests of an object are for whoever may have the object.
+      path: path.startsWith(digestsPrefix) ? path.slice(digestsPrefix.length) : path,
+      query: (key) => request.getQuery(key) ?? "",
+      clientAddress: () => new Uint8Array(response.getRemoteAddress()),
+      clientAddressText: () => Buffer.from(response.getRemoteAddressAsText()).toString("latin1"),
+    });
   }
 
   #receiveReserved(exchange: Exchange): void {
