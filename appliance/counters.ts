@@ -57,6 +57,10 @@ export const counterTable = {
     name: "millrace_frames_short_total",
     help: "Times that no frame was free: every one was pinned by a response. Give the appliance more ram.",
   },
+  workerCrashes: {
+    name: "millrace_worker_crashes_total",
+    help: "Serving workers that ended by a bug and were started again. Not 0: report the stack that the log has.",
+  },
   fetches: { name: "millrace_fill_fetches_total", help: "Chunks asked for upstream." },
   fetchedBytes: { name: "millrace_fill_fetched_bytes_total", help: "Bytes of chunks that came from upstream and were right." },
   fetchesFailed: { name: "millrace_fill_fetches_failed_total", help: "Fetches that ended without the chunk; the next upstream is asked." },

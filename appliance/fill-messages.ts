@@ -1,5 +1,7 @@
 // What the threads of an appliance say to each other. Plain data, sent by structured clone.
+import type { MessagePort } from "node:worker_threads";
 import type { ObjectRecord } from "./object.js";
+import type { ApplianceSettings } from "./settings.js";
 
 /** Why something could not be had from upstream, with the HTTP status that a player sees. */
 export const fillFailures = {
@@ -56,6 +58,8 @@ export interface FillProgress {
 export type MainToFill =
   | { type: "manifest"; version: string; items: ManifestItem[] }
   | { type: "sources"; id: number; urls: string[] }
+  /** The line of a serving worker, also of one that has been started again. */
+  | { type: "serve"; port: MessagePort }
   | { type: "stop" };
 
 export type FillToMain =
@@ -65,6 +69,12 @@ export type FillToMain =
   | { type: "progress"; progress: FillProgress }
   | { type: "stopped" };
 
-export type MainToServe = { type: "drain" } | { type: "close" };
+export type MainToServe = { type: "reload"; settings: ApplianceSettings } | { type: "drain" } | { type: "close" };
 
-export type ServeToMain = { type: "listening" } | { type: "failed"; code: string; message: string } | { type: "drained" };
+export type ServeToMain =
+  | { type: "listening" }
+  | { type: "failed"; code: string; message: string }
+  | { type: "reload-failed"; error: string }
+  | { type: "drained" }
+  /** Told when the worker has put its things in order; it ends by itself then. `framesLost` were being written to, and stay out of use. */
+  | { type: "crashed"; error: string; pinsTakenBack: number; framesLost: number };

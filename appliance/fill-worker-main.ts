@@ -38,6 +38,5 @@ const service = new FillService({
   upstreams: settings.upstreams.map(({ url }) => openUpstream(url, http)),
   writer: new SlotWriter(geometry, new SlabFiles(geometry, "write")),
 });
-for (const port of data.serve) service.serve(port);
 parentPort!.on("message", (message: MainToFill) => service.handle(message));
 tell({ type: "ready" });

@@ -3,7 +3,8 @@ import { parentPort, workerData } from "node:worker_threads";
 import { systemClock } from "../runtime/clock.js";
 import { openLog } from "../runtime/log.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
-import { counterRow } from "./counters.js";
+import { readCertificates } from "./certificates.js";
+import { counterPlace, counterRow } from "./counters.js";
 import { DiskSet } from "./disk/disk-set.js";
 import { SlabFiles } from "./disk/slab-files.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
@@ -19,6 +20,10 @@ import { ObjectFinder } from "./serve/object-finder.js";
 import { TokenChecker } from "./serve/token-checker.js";
 import { tokenRulesOf } from "./settings.js";
 import type { ServeWorkerData } from "./worker-data.js";
+
+/** After a crash, disks and the fill worker are given so long to finish what this thread asked them for. */
+const settleAfterCrashMs = 2000;
+const lookEveryMs = 20;
 
 const data = workerData as ServeWorkerData;
 const { settings } = data;
@@ -39,7 +44,7 @@ try {
     waitingPerDiskMax: settings.limits.waitingReadsPerDisk,
     onDiskLost: (disk, error) => log.error({ disk: disk.path, error: error.message }, "a disk is offline after errors"),
   });
-  const fill = new FillClient(data.fill, (path) => finder.forget(path));
+  const fill = new FillClient(data.fill, arena, (path) => finder.forget(path));
   const finder = new ObjectFinder({
     index,
     fill,
@@ -70,18 +75,49 @@ try {
     redirectBase: redirect.endsWith("/") ? redirect : `${redirect}/`,
     requestsMax: settings.limits.requestsPerWorker,
     tokens,
+    crashPath: process.env["MILLRACE_FAULTS"] === "crash" ? ".millrace/faults/crash" : undefined,
   });
-  const app = new ServeApp({ host: settings.listen.host, port: data.listenPort, tls: settings.listen.tls, handler });
+  const certificates = settings.listen.tls ? readCertificates(settings.listen.tls) : [];
+  const app = new ServeApp({ host: settings.listen.host, port: data.listenPort, certificates, handler, onCrash: (error) => crash(error) });
+  let crashed = false;
+  /** Closes all connections, waits for what other threads do for this one, takes its pins back, and lets the thread end. */
+  const crash = (error: unknown) => {
+    if (crashed) return;
+    crashed = true;
+    counters[counterPlace.workerCrashes]!++;
+    app.close();
+    const deadlineMs = performance.now() + settleAfterCrashMs;
+    const settle = () => {
+      const { pins, frames } = arena.held();
+      if ((pins > 0 || frames > 0 || fill.waiting > 0) && performance.now() < deadlineMs) return void setTimeout(settle, lookEveryMs);
+      counters[counterPlace.underWay] = 0;
+      const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      tell({ type: "crashed", error: stack, pinsTakenBack: arena.takeBackPins(), framesLost: frames });
+      close();
+    };
+    settle();
+  };
+  const close = () => {
+    app.close();
+    fill.close();
+    parentPort!.close();
+    void index.close();
+  };
+  process.on("uncaughtException", crash);
   app.listen();
   tell({ type: "listening" });
 
   parentPort!.on("message", (message: MainToServe) => {
     if (message.type === "drain") void app.drain().then(() => tell({ type: "drained" }));
+    else if (message.type === "close") close();
     else {
-      app.close();
-      fill.close();
-      parentPort!.close();
-      void index.close();
+      tokens.setRules(tokenRulesOf(message.settings));
+      const { tls } = message.settings.listen;
+      try {
+        if (tls) app.useCertificates(readCertificates(tls));
+      } catch (error) {
+        tell({ type: "reload-failed", error: messageOf(error) });
+      }
     }
   });
 } catch (error) {

@@ -45,7 +45,7 @@ fill: { silenceTimeout: 250ms }
     "a.yaml",
     applianceSettings,
   );
-  assert.deepEqual(settings.listen.tls, { cert: "c.pem", key: "k.pem" });
+  assert.deepEqual(settings.listen.tls, { cert: "c.pem", key: "k.pem", others: [] });
   assert.deepEqual([settings.ram, settings.chunk, settings.disks[0]!.size], [2 ** 31, 2 ** 20, 20 * 2 ** 30]);
   assert.deepEqual(settings.site, { id: "isp-1", cluster: "isp-1-a", role: "edge" });
   assert.equal(settings.fill.silenceTimeout, 250);

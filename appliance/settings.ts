@@ -63,8 +63,17 @@ export const applianceSettings = z
       host: z.string().default("127.0.0.1"),
       /** 0 picks a free port. */
       port,
-      /** PEM files; without them the appliance speaks plain HTTP. */
-      tls: z.strictObject({ cert: z.string(), key: z.string() }).optional(),
+      /** PEM files; without them the appliance speaks plain HTTP. `others` are for the names in them, by SNI; the first is for all other clients. */
+      tls: z
+        .strictObject({
+          cert: z.string(),
+          key: z.string(),
+          others: z
+            .array(z.strictObject({ cert: z.string(), key: z.string() }))
+            .max(1000)
+            .default([]),
+        })
+        .optional(),
       /** What players put before a path, when it is not the listening address. */
       publicUrl: z.url({ protocol: /^https?$/ }).optional(),
     }),

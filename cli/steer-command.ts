@@ -1,13 +1,6 @@
 // `millrace steer explain`: asks the control plane where it would send a client, and why.
+import type { ExplainOptions } from "./explain-steering.js";
 import { Command, Option } from "commander";
-
-export interface ExplainOptions {
-  controlPlane: string;
-  client: string;
-  title?: string;
-  path?: string;
-  json?: true;
-}
 
 export function steerCommand(): Command {
   const steer = new Command("steer").summary("ask where clients are sent, and why").description("Asks where clients are sent, and why.");

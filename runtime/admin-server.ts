@@ -13,6 +13,8 @@ export interface AdminServerOptions {
   whyNotReady: () => string | undefined;
   /** What GET /status answers, as JSON. */
   status: () => unknown;
+  /** What POST to a path does, and answers as JSON with 202. */
+  actions?: Readonly<Record<string, () => unknown>>;
 }
 
 export interface AdminServer {
@@ -28,12 +30,23 @@ export async function openAdminServer(options: AdminServerOptions): Promise<Admi
       response.writeHead(status, { "Content-Type": type, "Cache-Control": "no-store" });
       response.end(request.method === "HEAD" ? undefined : body);
     };
+    const path = request.url?.split("?", 1)[0] ?? "";
+    const action = options.actions?.[path];
+    if (action && request.method === "POST") {
+      // A page in an operator's browser could post here too, and says so by its Origin.
+      if (request.headers.origin !== undefined) return answer(403, "text/plain", "Not from a page\n");
+      return answer(202, "application/json", `${JSON.stringify(action(), null, 2)}\n`);
+    }
+    if (action) {
+      response.setHeader("Allow", "POST");
+      return answer(405, "text/plain", "Only POST\n");
+    }
     if (request.method !== "GET" && request.method !== "HEAD") {
       response.setHeader("Allow", "GET, HEAD");
       answer(405, "text/plain", "Only GET and HEAD\n");
       return;
     }
-    switch (request.url?.split("?", 1)[0]) {
+    switch (path) {
       case "/healthz":
         return answer(200, "text/plain", "ok\n");
       case "/readyz": {

@@ -44,7 +44,7 @@ export class FillService {
   readonly #fetcher: ChunkFetcher;
   readonly #filler: ManifestFiller;
   readonly #store: ChunkStore;
-  readonly #ports: MessagePort[] = [];
+  readonly #ports = new Set<MessagePort>();
   readonly #sources: LRUCache<string, Upstream>;
   readonly #sourceQuestions = new Map<number, (urls: readonly string[]) => void>();
   #nextQuestion = 1;
@@ -90,6 +90,7 @@ export class FillService {
     this.#filler = new ManifestFiller({
       arena,
       chunkBytes,
+      clock: systemClock,
       describer: this.#describer,
       fetcher: this.#fetcher,
       index,
@@ -97,14 +98,22 @@ export class FillService {
       askSources: (path) => this.#askSources(path),
       onProgress: (progress) => options.toMain({ type: "progress", progress }),
       store: this.#store,
-      log,
     });
   }
 
   /** Answers one serving worker's questions. */
   serve(port: MessagePort): void {
-    this.#ports.push(port);
-    const answer = (message: FillToServe) => port.postMessage(message);
+    this.#ports.add(port);
+    let gone = false;
+    port.once("close", () => {
+      gone = true;
+      this.#ports.delete(port);
+    });
+    const answer = (message: FillToServe) => {
+      // The worker has crashed: the pin that was meant for it is nobody's.
+      if (gone && message.type === "fetched" && "frame" in message.outcome) this.#options.arena.unpin(message.outcome.frame);
+      else port.postMessage(message);
+    };
     port.on("message", (message: ServeToFill) => {
       switch (message.type) {
         case "describe":
@@ -118,10 +127,7 @@ export class FillService {
           return;
         case "fetch":
           this.#fetcher.fetch(message, (outcome) => {
-            // The origin has something newer: ask now, so that the next request gets it.
-            if ("failure" in outcome && outcome.failure === "version-changed") {
-              void this.#describer.describe(message.object.path, { hops: message.hops, refresh: true });
-            }
+            if ("failure" in outcome && outcome.failure === "version-changed") void this.#lookAgain(message, answer);
             answer({ type: "fetched", id: message.id, outcome });
           });
           return;
@@ -129,7 +135,9 @@ export class FillService {
           answer({ type: "digests", id: message.id, digests: this.#options.index.findDigests(objectKeyOf(message.object)) });
           return;
         case "bad-slot":
-          void this.#store.dropChunk(Buffer.from(message.objectKey), message.chunk, message);
+          this.#store.dropChunk(Buffer.from(message.objectKey), message.chunk, message).catch((error: unknown) => {
+            this.#options.log.error({ error: messageOf(error) }, "the index could not forget a bad slot");
+          });
           return;
       }
     });
@@ -144,16 +152,32 @@ export class FillService {
         this.#sourceQuestions.get(message.id)?.(message.urls);
         this.#sourceQuestions.delete(message.id);
         return;
+      case "serve":
+        this.serve(message.port);
+        return;
       case "stop":
         void this.#stop();
         return;
     }
   }
 
+  /** The origin has something newer than a worker asked for: finds out now, so that the next request gets it. */
+  async #lookAgain({ object, hops }: { object: ObjectRecord; hops: number }, answer: (message: FillToServe) => void): Promise<void> {
+    try {
+      const outcome = await this.#describer.describe(object.path, { hops, refresh: true });
+      // The index may have known for long, and the worker have missed it: its own snapshot of the index can be older than the news.
+      const isCurrent = "object" in outcome && objectKeyOf(outcome.object).equals(objectKeyOf(object));
+      if (!isCurrent) answer({ type: "changed", path: object.path });
+    } catch (error) {
+      this.#options.log.error({ path: object.path, error: messageOf(error) }, "an object could not be described");
+    }
+  }
+
+  /** The index stays open: fetches that are still under way may look into it until the process ends. All that was committed is safe. */
   async #stop(): Promise<void> {
+    for (const port of this.#ports) port.close();
     await this.#filler.stop();
     await this.#store.flush();
-    await this.#options.index.close();
     this.#options.toMain({ type: "stopped" });
   }
 
@@ -172,10 +196,15 @@ export class FillService {
         resolve([]);
       }, sourcesTimeoutMs).unref();
     });
-    return urls.map((url) => {
-      const open = this.#sources.get(url) ?? this.#options.openSource(url);
-      this.#sources.set(url, open);
-      return open;
+    return urls.flatMap((url) => {
+      try {
+        const open = this.#sources.get(url) ?? this.#options.openSource(url);
+        this.#sources.set(url, open);
+        return [open];
+      } catch (error) {
+        this.#options.log.warn({ path, url, error: messageOf(error) }, "a source cannot be used");
+        return [];
+      }
     });
   }
 }

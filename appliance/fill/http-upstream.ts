@@ -60,12 +60,7 @@ export class HttpUpstream implements Upstream {
           const sizeBytes = Number(headerOf(answer, "content-length") ?? NaN);
           if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0)
             return { failure: "bad-answer", detail: "it does not say the object's size" };
-          const lastModifiedUnixMs = Date.parse(headerOf(answer, "last-modified") ?? "");
-          described = {
-            sizeBytes,
-            etag: headerOf(answer, "etag") ?? "",
-            lastModifiedUnixMs: Number.isNaN(lastModifiedUnixMs) ? 0 : lastModifiedUnixMs,
-          };
+          described = { sizeBytes, etag: headerOf(answer, "etag") ?? "", lastModifiedUnixMs: lastModifiedOf(answer) };
           return undefined;
         },
         take: () => undefined,
@@ -129,6 +124,9 @@ export class HttpUpstream implements Upstream {
           if (headerOf(answer, "content-encoding")) return { failure: "bad-answer", detail: "it sends an encoded body" };
           if (!range.digested && (headerOf(answer, "etag") ?? "") !== range.etag)
             return { failure: "version-changed", detail: "its ETag is another now" };
+          // A weak tag, or none, promises no equal bytes: the date has to be the same too, as it is part of the version.
+          if (!range.digested && !range.etag.startsWith('"') && lastModifiedOf(answer) !== range.lastModifiedUnixMs)
+            return { failure: "version-changed", detail: "its Last-Modified is another now" };
           if (answer.status === 206 && headerOf(answer, "content-range") !== `bytes ${offsetBytes}-${last}/${sizeBytes}`) {
             return {
               failure: "bad-answer",
@@ -173,6 +171,8 @@ export class HttpUpstream implements Upstream {
         {
           onRequestStart: () => {},
           onResponseStart: (controller, status, answerHeaders) => {
+            // 103 Early Hints and its like come before the answer.
+            if (status < 200) return;
             const why = taker.start({ status, headers: answerHeaders });
             if (why) stop(controller, why);
           },
@@ -191,6 +191,12 @@ export class HttpUpstream implements Upstream {
 function headerOf(answer: Answer, name: string): string | undefined {
   const value = answer.headers[name];
   return Array.isArray(value) ? value[0] : value;
+}
+
+/** 0 when the answer has no date. */
+function lastModifiedOf(answer: Answer): number {
+  const unixMs = Date.parse(headerOf(answer, "last-modified") ?? "");
+  return Number.isNaN(unixMs) ? 0 : unixMs;
 }
 
 function badStatus(answer: Answer): UpstreamFailure {

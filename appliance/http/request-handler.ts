@@ -36,6 +36,8 @@ export interface RequestHandlerOptions {
   /** Requests under way at once in this worker; beyond it the answer is 503. */
   requestsMax: number;
   tokens: TokenChecker;
+  /** Tests ask for this path to see a worker crash; undefined in earnest. */
+  crashPath?: string | undefined;
 }
 
 export class RequestHandler {
@@ -62,8 +64,9 @@ export class RequestHandler {
     const method = request.getMethod();
     if (method !== "get" && method !== "head") {
       if (method === "options") return this.#answerPreflight(response);
-      return this.#refuse(response, 405, "Only GET, HEAD and OPTIONS");
+      return this.#refuse(response, 405, "Only GET, HEAD and OPTIONS", false);
     }
+    const headOnly = method === "head";
     const { tokens } = this.#options;
     let target = request.getUrl();
     let token = "";
@@ -73,16 +76,16 @@ export class RequestHandler {
       target = end < 0 ? "" : target.slice(end);
     }
     const path = parseObjectPath(target);
-    if (path === undefined) return this.#refuse(response, 400, "That is not the path of an object");
+    if (path === undefined) return this.#refuse(response, 400, "That is not the path of an object", headOnly);
     if (tokens.active) {
       const refusal = this.#checkToken(response, request, token, path);
       if (refusal !== undefined) {
         counters[counterPlace[refusal]]!++;
-        return this.#refuse(response, 403, `Refused: ${refusal}`);
+        return this.#refuse(response, 403, `Refused: ${refusal}`, headOnly);
       }
     }
-    if (this.#underWay >= requestsMax) return this.#refuse(response, 503, "Too many requests are under way");
-    const exchange = new Exchange(response, request, { method: method === "get" ? "GET" : "HEAD", path });
+    if (this.#underWay >= requestsMax) return this.#refuse(response, 503, "Too many requests are under way", headOnly);
+    const exchange = new Exchange(response, request, { method: headOnly ? "HEAD" : "GET", path });
     if (path.startsWith(reservedPrefix)) return this.#receiveReserved(exchange);
     const object = this.#options.finder.findKnown(path);
     if (object) this.#answer(exchange, object);
@@ -101,7 +104,8 @@ export class RequestHandler {
   }
 
   #receiveReserved(exchange: Exchange): void {
-    if (!exchange.path.startsWith(digestsPrefix)) return this.#refuse(exchange.response, 404, "There is no such object");
+    if (exchange.path === this.#options.crashPath) throw new Error("Crashed as it was asked to");
+    if (!exchange.path.startsWith(digestsPrefix)) return this.#fail(exchange, 404, "There is no such object");
     const path = exchange.path.slice(digestsPrefix.length);
     const object = this.#options.finder.findKnown(path);
     if (object) this.#answerDigests(exchange, object);
@@ -111,7 +115,7 @@ export class RequestHandler {
   /** Asks upstream what the object is, where this appliance fills; goes on with `answer`. */
   #ask(exchange: Exchange, path: string, answer: (object: ServedObject) => void): void {
     if (this.#options.miss !== "fill") return this.#answerMissing(exchange);
-    if (exchange.hops >= hopsMax) return this.#refuse(exchange.response, 502, "The upstreams form a ring");
+    if (exchange.hops >= hopsMax) return this.#fail(exchange, 502, "The upstreams form a ring");
     this.#watch(exchange);
     this.#options.finder.ask(path, exchange.hops, (outcome) => {
       if (exchange.aborted) return;
@@ -228,17 +232,22 @@ export class RequestHandler {
   }
 
   #fail(exchange: Exchange, status: number, reason: string): void {
-    this.#refuse(exchange.response, status, reason);
+    this.#refuse(exchange.response, status, reason, exchange.method === "HEAD");
     this.#finish(exchange);
   }
 
   /** Answers a request that is not under way, or no longer. */
-  #refuse(response: HttpResponse, status: number, reason: string): void {
+  #refuse(response: HttpResponse, status: number, reason: string, headOnly: boolean): void {
     this.#countStatus(status);
     writePlainHead(response, status, "text/plain; charset=utf-8");
     if (status === 405) response.writeHeader("Allow", "GET, HEAD, OPTIONS");
     if (status === 503 || status === 429) response.writeHeader("Retry-After", retryAfterSeconds);
-    response.end(`${reason}\n`, this.#draining);
+    const body = `${reason}\n`;
+    // An answer to HEAD has no body: the client would take it for the start of the next answer.
+    if (headOnly) {
+      this.#sayClosing(response);
+      response.writeHeader("Content-Length", String(body.length)).endWithoutBody();
+    } else response.end(body, this.#draining);
   }
 
   #countStatus(status: number): void {
