@@ -37,8 +37,8 @@ The same as SIGTERM. Responses that are not done at drain.deadline of the settin
         process.stdout.write(json ? `${JSON.stringify({ state, responsesLeft })}\n` : `${text}\n`);
       };
       say("draining", null);
-      let last: number | undefined;
-      while (untilStopped) {
+      if (!untilStopped) return;
+      for (let last: number | undefined; ;) {
         const status = await readStatus(base);
         if (!status) return say("stopped", null);
         const left = status.drain?.responsesLeft;

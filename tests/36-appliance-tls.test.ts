@@ -75,9 +75,9 @@ test("a renewed certificate is used without a signal; open connections and downl
   await once(busy, "readable");
   let failed = 0;
   let opened = 0;
-  let stop = false;
+  const state = { stop: false };
   const churn = (async () => {
-    while (!stop) {
+    while (!state.stop) {
       await open().then(
         (socket) => {
           opened++;
@@ -94,7 +94,7 @@ test("a renewed certificate is used without a signal; open connections and downl
     for (const socket of sockets) socket.destroy();
     return subjects.every((subject) => subject === "renewed.example");
   });
-  stop = true;
+  state.stop = true;
   await churn;
   assert.equal(failed, 0, `${failed} of ${failed + opened} connections failed`);
   assert.match(await ask(idle), /206/, "a connection of before");

@@ -49,10 +49,10 @@ const head = "GET /film.mp4 HTTP/1.1\r\nHost: x\r\n\r\n";
 /** Does `harm`, fetches and checks ranges meanwhile, and waits until frames, responses and sockets are as before. */
 async function survive(harm: () => Promise<void>): Promise<void> {
   const socketsBefore = socketsOpen();
-  let over = false;
+  const state = { over: false };
   let served = 0;
   const player = (async () => {
-    while (!over) {
+    while (!state.over) {
       const first = (served * 70_001) % (film.length - 200_000);
       const answer = await request(`${appliance.url}film.mp4`, { headers: { range: `bytes=${first}-${first + 199_999}` } });
       const body = Buffer.from(await answer.body.arrayBuffer());
@@ -67,7 +67,7 @@ async function survive(harm: () => Promise<void>): Promise<void> {
   })();
   await Promise.race([harm(), player]);
   await waitUntil("a player is served", () => served >= 3);
-  over = true;
+  state.over = true;
   await player;
   await waitUntil(
     "frames, responses and sockets are back",

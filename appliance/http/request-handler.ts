@@ -13,7 +13,15 @@ import type { TokenChecker, TokenRefusal } from "../serve/token-checker.js";
 import { BodySender, noBytes, type Body } from "./body-sender.js";
 import { Exchange } from "./exchange.js";
 import { multipartBodyOf, multipartBoundary } from "./multipart-body.js";
-import { objectHeadsOf, statusLineOf, writePlainHead, writePreflight, type CacheStatus, type ObjectHeads } from "./response-head.js";
+import {
+  contentRangeName,
+  objectHeadsOf,
+  statusLineOf,
+  writePlainHead,
+  writePreflight,
+  type CacheStatus,
+  type ObjectHeads,
+} from "./response-head.js";
 
 /** A request that has come through this many appliances is not filled for: the upstreams form a ring. */
 const hopsMax = 4;
@@ -189,9 +197,10 @@ export class RequestHandler {
   #writeHead(response: HttpResponse, object: ServedObject, decision: BodyDecision | PartsDecision, status: CacheStatus): void {
     const heads = this.#headsOf(object);
     this.#countStatus(decision.status);
-    if ("parts" in decision) response.writeStatus(heads.parts[status] + multipartBoundary);
-    else if (decision.status === 200) response.writeStatus(heads.whole[status]);
-    else response.writeStatus(`${heads.part[status]}${decision.first}-${decision.last}/${object.record.sizeBytes}`);
+    if ("parts" in decision) {
+      response.writeStatus(heads.parts[status]).writeHeader("Content-Type", `multipart/byteranges; boundary=${multipartBoundary}`);
+    } else if (decision.status === 200) response.writeStatus(heads.whole[status]);
+    else response.writeStatus(heads.part[status]).writeHeader(contentRangeName, `bytes ${decision.first}-${decision.last}${heads.ofSize}`);
     this.#sayClosing(response);
   }
 
