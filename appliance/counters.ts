@@ -12,6 +12,7 @@ export const counterTable = {
   status304: { name: "millrace_responses_total", labels: { status: "304" } },
   status307: { name: "millrace_responses_total", labels: { status: "307" } },
   status400: { name: "millrace_responses_total", labels: { status: "400" } },
+  status403: { name: "millrace_responses_total", labels: { status: "403" } },
   status404: { name: "millrace_responses_total", labels: { status: "404" } },
   status405: { name: "millrace_responses_total", labels: { status: "405" } },
   status412: { name: "millrace_responses_total", labels: { status: "412" } },
@@ -20,6 +21,18 @@ export const counterTable = {
   status503: { name: "millrace_responses_total", labels: { status: "503" } },
   status504: { name: "millrace_responses_total", labels: { status: "504" } },
   statusOther: { name: "millrace_responses_total", labels: { status: "other" } },
+  "token-missing": {
+    name: "millrace_requests_refused_total",
+    labels: { reason: "token-missing" },
+    help: "Requests refused, by why. token-unknown-key: give this appliance the key that signs. token-expired: look at clocks and token lifetimes. token-bad-signature, token-other-path: someone makes up URLs.",
+  },
+  "token-malformed": { name: "millrace_requests_refused_total", labels: { reason: "token-malformed" } },
+  "token-unknown-key": { name: "millrace_requests_refused_total", labels: { reason: "token-unknown-key" } },
+  "token-bad-signature": { name: "millrace_requests_refused_total", labels: { reason: "token-bad-signature" } },
+  "token-expired": { name: "millrace_requests_refused_total", labels: { reason: "token-expired" } },
+  "token-other-path": { name: "millrace_requests_refused_total", labels: { reason: "token-other-path" } },
+  "token-other-client": { name: "millrace_requests_refused_total", labels: { reason: "token-other-client" } },
+  "token-revoked": { name: "millrace_requests_refused_total", labels: { reason: "token-revoked" } },
   bytesSent: { name: "millrace_sent_bytes_total", help: "Bytes of bodies handed to the network." },
   responsesAborted: {
     name: "millrace_responses_aborted_total",
@@ -43,6 +56,10 @@ export const counterTable = {
   framesShort: {
     name: "millrace_frames_short_total",
     help: "Times that no frame was free: every one was pinned by a response. Give the appliance more ram.",
+  },
+  workerCrashes: {
+    name: "millrace_worker_crashes_total",
+    help: "Serving workers that ended by a bug and were started again. Not 0: report the stack that the log has.",
   },
   fetches: { name: "millrace_fill_fetches_total", help: "Chunks asked for upstream." },
   fetchedBytes: { name: "millrace_fill_fetched_bytes_total", help: "Bytes of chunks that came from upstream and were right." },

@@ -1,6 +1,8 @@
 // What the threads of an appliance say to each other. Plain data, sent by structured clone.
+import type { MessagePort } from "node:worker_threads";
 import type { DiskDescription } from "./disk/disk-set.js";
 import type { ObjectRecord } from "./object.js";
+import type { ApplianceSettings } from "./settings.js";
 
 /** Why something could not be had from upstream, with the HTTP status that a player sees. */
 export const fillFailures = {
@@ -62,6 +64,8 @@ export type MainToFill =
   | { type: "empty-disk"; diskNumber: number }
   /** Something was purged: get its space back. */
   | { type: "purged" }
+  /** The line of a serving worker, also of one that has been started again. */
+  | { type: "serve"; port: MessagePort }
   | { type: "stop" };
 
 /** What every thread is told of disks that come and go. */
@@ -88,11 +92,19 @@ export type FillToMain =
   | { type: "emptying"; progress: EmptyingProgress }
   | { type: "stopped" };
 
-export type MainToServe = { type: "drain" } | { type: "close" } | { type: "purged" } | DiskMessage;
+export type MainToServe =
+  | { type: "reload"; settings: ApplianceSettings }
+  | { type: "drain" }
+  | { type: "close" }
+  | { type: "purged" }
+  | DiskMessage;
 
 export type ServeToMain =
   | { type: "listening" }
   /** Nothing from before the last purge is answered any more. */
   | { type: "purge-seen" }
   | { type: "failed"; code: string; message: string }
-  | { type: "drained" };
+  | { type: "reload-failed"; error: string }
+  | { type: "drained" }
+  /** Told when the worker has put its things in order; it ends by itself then. `framesLost` were being written to, and stay out of use. */
+  | { type: "crashed"; error: string; pinsTakenBack: number; framesLost: number };

@@ -79,7 +79,6 @@ const emptier = new DiskEmptier({
 });
 const scrubber = new DiskScrubber({ chunkBytes: settings.chunk, disks, index, reader, store, roundMs: settings.scrub.every, log });
 
-for (const port of data.serve) service.serve(port);
 parentPort!.on("message", (message: MainToFill) => {
   switch (message.type) {
     case "disk-added":

@@ -1,16 +1,15 @@
 // The appliance: puts the agent together, starts the workers, and ends them in order.
 import { randomUUID } from "node:crypto";
-import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { MessageChannel, Worker, type MessagePort } from "node:worker_threads";
+import { Worker } from "node:worker_threads";
 import { ApplianceRole, DiskState } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { listen, openAdminServer } from "../runtime/admin-server.js";
 import { systemClock } from "../runtime/clock.js";
-import { openLog, type Log } from "../runtime/log.js";
+import { openLog } from "../runtime/log.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
@@ -25,15 +24,18 @@ import { ioThreadsOf, readsPerDiskOf } from "./disk/io-threads.js";
 import { openDisks } from "./disk/open-disks.js";
 import { probeDisk } from "./disk/probe-disk.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
-import type { FillProgress, FillToMain, MainToFill, MainToServe, ServeToMain } from "./fill-messages.js";
+import type { FillProgress, FillToMain, MainToFill } from "./fill-messages.js";
 import { openUpstream } from "./fill/open-upstream.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { allocateFrameArena, FrameArena } from "./memory/frame-arena.js";
 import { openApplianceMetrics } from "./metrics.js";
 import { chunkCountOf, objectKeyOf } from "./object.js";
+import { readCertificates } from "./certificates.js";
+import { ServeWorkers } from "./serve-workers.js";
+import { SettingsReload } from "./settings-reload.js";
 import type { ApplianceSettings } from "./settings.js";
 import { lockIndex } from "./single-instance.js";
-import type { FillWorkerData, ServeWorkerData } from "./worker-data.js";
+import type { FillWorkerData } from "./worker-data.js";
 
 /** Heads of requests may be this long; beyond it the answer is 431. Signed URLs and CMCD headers need more than the engine's 4 KiB. */
 const requestHeadBytesMax = 16_384;
@@ -43,11 +45,14 @@ const closeTimeoutMs = 2000;
 /**
  * Runs an appliance until it is asked to stop.
  *
+ * `readAgain` reads the settings anew at SIGHUP, and throws what is wrong with them.
+ *
  * @throws OperatingError when it cannot start: the index, a disk, a port or an upstream is not usable.
  */
-export async function runAppliance(settings: ApplianceSettings): Promise<void> {
+export async function runAppliance(settings: ApplianceSettings, readAgain?: () => ApplianceSettings): Promise<void> {
   process.env["UWS_HTTP_MAX_HEADERS_SIZE"] ??= String(requestHeadBytesMax);
   const log = openLog("appliance", settings.log.level);
+  if (settings.listen.tls) readCertificates(settings.listen.tls);
   // Mistyped URLs are found here, by name, and not in a worker.
   for (const upstream of settings.upstreams)
     await openUpstream(upstream, { connections: 1, connectTimeoutMs: 1, silenceTimeoutMs: 1 }).close();
@@ -83,16 +88,13 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
   const arena = new FrameArena(arenaMemory);
   const counters = allocateCounters(settings.workers + 1);
   const port = await takePort(settings.listen.host, settings.listen.port);
-  const shared = { settings, arena: arenaMemory, counters, disks: disks.disks, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
-  const channels = Array.from({ length: settings.workers }, () => new MessageChannel());
+  const shared = { arena: arenaMemory, counters, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
 
   let whyNotReady: "starting" | "draining" | undefined = "starting";
+  let drainingSinceMs: number | undefined;
   let progress: FillProgress | undefined;
   let member: FleetMember | undefined;
-  let serving: Worker[] = [];
-  const tellServing = (message: MainToServe) => {
-    for (const worker of serving) worker.postMessage(message);
-  };
+  let serving: ServeWorkers | undefined;
   const monitor = new DiskMonitor({
     disks,
     clock: systemClock,
@@ -101,7 +103,7 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
     onChange: ({ disk, to }) => {
       if (to === "offline" || to === "retired") {
         const message = { type: "disk-closed", diskNumber: disk.diskNumber } as const;
-        tellServing(message);
+        serving?.tell(message);
         tellFill(message);
       }
       member?.hurry();
@@ -113,14 +115,12 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
     index,
     monitor,
     announceDisk: (disk) => {
-      tellServing({ type: "disk-added", disk });
+      serving?.tell({ type: "disk-added", disk });
       tellFill({ type: "disk-added", disk });
     },
     startEmptying: (diskNumber) => tellFill({ type: "empty-disk", diskNumber }),
     announcePurge: async () => {
-      const seen = Promise.all(serving.map((worker) => messageFrom<ServeToMain>(worker, "purge-seen")));
-      tellServing({ type: "purged" });
-      await seen;
+      await serving?.tellAndWait({ type: "purged" }, "purge-seen");
       tellFill({ type: "purged" });
     },
     log,
@@ -150,6 +150,14 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
         underWay: sumCounter(counters, "underWay"),
         bytesSent: sumCounter(counters, "bytesSent"),
       },
+      drain:
+        drainingSinceMs === undefined
+          ? null
+          : {
+              sinceSeconds: Math.round((performance.now() - drainingSinceMs) / 1000),
+              deadlineSeconds: settings.drain.deadline / 1000,
+              responsesLeft: sumCounter(counters, "underWay"),
+            },
       memory: arena.counts(),
       disks: storage.statuses(),
       fill: progress ?? null,
@@ -157,6 +165,11 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
     actions: {
       "/disks/add": (body) => whenLive(() => storage.addDisk(body)),
       "/disks/retire": (body) => whenLive(() => storage.retireDisk(body)),
+      "/drain": async () => {
+        // The same as SIGTERM; asking twice is not asking to stop at once.
+        if (whyNotReady !== "draining") process.kill(process.pid, "SIGTERM");
+        return { state: "draining", deadlineSeconds: settings.drain.deadline / 1000 };
+      },
       "/purge": (body) => whenLive(() => storage.purge(body)),
     },
   });
@@ -164,25 +177,27 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
     if (whyNotReady) throw new OperatingError("not-ready", `Cannot do this now: the appliance is ${whyNotReady}`, { retryable: true });
     return action();
   };
-  const fill = startWorker(
-    "fill-worker-main.js",
-    { ...shared, thread: settings.workers, serve: channels.map(({ port2 }) => port2) } satisfies FillWorkerData,
-    log,
-  );
+  const fill = new Worker(new URL("fill-worker-main.js", import.meta.url), {
+    workerData: { ...shared, settings, disks: disks.disks, thread: settings.workers } satisfies FillWorkerData,
+  });
+  fill.on("error", (error) => {
+    // State is shared with this thread, and may be half changed: a fresh start is the only one that can be trusted.
+    log.fatal({ error: error.stack }, "the fill worker has crashed");
+    endNow();
+  });
+  await messageFrom(fill, "ready");
   const tellFill = (message: MainToFill) => fill.postMessage(message);
-  await messageFrom<FillToMain>(fill, "ready");
-  serving = channels.map(({ port1 }, thread) =>
-    startWorker("serve-worker-main.js", { ...shared, thread, listenPort: port, fill: port1 } satisfies ServeWorkerData, log),
-  );
-  const closeServing = async () => {
-    const gone = serving.map((worker) => once(worker, "exit"));
-    for (const worker of serving) worker.postMessage({ type: "close" } satisfies MainToServe);
-    await Promise.all(gone);
-  };
+  serving = new ServeWorkers({
+    settings,
+    // A worker that is started again finds the disks that have come since.
+    shared: () => ({ ...shared, disks: disks.disks, listenPort: port }),
+    connectFill: (line) => fill.postMessage({ type: "serve", port: line } satisfies MainToFill, [line]),
+    log,
+  });
   try {
-    await Promise.all(serving.map((worker) => messageFrom<ServeToMain>(worker, "listening")));
+    await serving.start();
   } catch (error) {
-    await Promise.race([closeServing(), wait(closeTimeoutMs)]);
+    await Promise.race([serving.close(), wait(closeTimeoutMs)]);
     throw error;
   }
   whyNotReady = undefined;
@@ -263,43 +278,32 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
     { dataUrl, admin: admin.port, workers: settings.workers, frames: arena.frameCount, disks: disks.disks.length, applianceId },
     "appliance is up",
   );
+  const reload = readAgain && new SettingsReload({ settings, read: readAgain, onReload: (fresh) => serving.reload(fresh), log });
   announceReady({ port, adminPort: admin.port, dataUrl });
 
   onStop(async (reason) => {
     log.info({ reason }, "draining");
     whyNotReady = "draining";
     member?.hurry();
-    for (const worker of serving) worker.postMessage({ type: "drain" } satisfies MainToServe);
-    const drained = Promise.all(serving.map((worker) => messageFrom<ServeToMain>(worker, "drained")));
-    await Promise.race([drained, wait(settings.drain.deadline)]);
+    drainingSinceMs = performance.now();
+    reload?.close();
+    await Promise.race([serving.drain(), wait(settings.drain.deadline)]);
     const cutOff = sumCounter(counters, "underWay");
     monitor.stop();
     tellFill({ type: "stop" });
-    const closed = Promise.all([closeServing(), messageFrom<FillToMain>(fill, "stopped"), member?.stop(), admin.close()]);
+    const closed = Promise.all([serving.close(), messageFrom(fill, "stopped"), member?.stop(), admin.close()]);
     if ((await Promise.race([closed, wait(closeTimeoutMs, "late")])) === "late") log.warn("a thread did not close in time");
     log.info({ cutOff }, "appliance has stopped");
   });
 }
 
-function startWorker(file: string, workerData: ServeWorkerData | FillWorkerData, log: Log): Worker {
-  const ports: MessagePort[] = "serve" in workerData ? [...workerData.serve] : [workerData.fill];
-  const worker = new Worker(new URL(file, import.meta.url), { workerData, transferList: ports });
-  worker.on("error", (error) => {
-    // State is shared with this thread, and may be half changed: a fresh start is the only one that can be trusted.
-    log.fatal({ worker: file, error: error.stack }, "a worker has crashed");
-    endNow();
-  });
-  return worker;
-}
-
-/** Resolves at the first message of that type; rejects when the worker says that it has failed. */
-function messageFrom<Message extends { type: string }>(worker: Worker, type: Message["type"]): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const receive = (message: Message | Extract<ServeToMain, { type: "failed" }>) => {
-      if (message.type === "failed" && "message" in message) reject(new OperatingError(message.code, message.message));
-      else if (message.type === type) resolve();
-      else return;
+/** Resolves at the first message of that type. */
+function messageFrom(worker: Worker, type: FillToMain["type"]): Promise<void> {
+  return new Promise((resolve) => {
+    const receive = (message: FillToMain) => {
+      if (message.type !== type) return;
       worker.off("message", receive);
+      resolve();
     };
     worker.on("message", receive);
   });

@@ -11,6 +11,9 @@ import { byteAt, objectOf, openTemporaryStage, ScriptedUpstream, until, type Sta
 import { ChunkGetter } from "./serve/chunk-getter.js";
 import { FillClient } from "./serve/fill-client.js";
 import { ObjectFinder } from "./serve/object-finder.js";
+import { TokenChecker } from "./serve/token-checker.js";
+import { systemClock } from "../runtime/clock.js";
+import { RequestHandler } from "./http/request-handler.js";
 import { ServeApp } from "./http/serve-app.js";
 
 /** A free port, for an app that shares its port with others and cannot be asked which it got. */
@@ -36,24 +39,27 @@ async function openApp(context: TestContext, origin: ScriptedUpstream, options: 
     upstreams: [origin],
   });
   service.serve(port2);
-  const fill = new FillClient(port1, (path) => finder.forget(path));
+  const fill = new FillClient(port1, stage.arena, (path) => finder.forget(path));
   const finder = new ObjectFinder({ ...stage, fill, objectsMax: 100, revalidateAfterMs: 1e9 });
   const files = new SlabFiles(stage.geometry, "read");
   const reader = new SlotReader({ ...stage, files, readsPerDiskMax: 4, waitingPerDiskMax: 100, onDiskLost: () => {} });
   const getter = new ChunkGetter({ ...stage, fill, fillOnMiss: true, reader });
   const port = await freePort();
-  const app = new ServeApp({
+  const tokens = new TokenChecker({ required: false, keys: [], revokedSessions: [] }, systemClock);
+  const handler = new RequestHandler({
     ...stage,
-    host: "127.0.0.1",
-    port,
-    tls: undefined,
     fill,
     finder,
     getter,
     miss: "fill",
     redirectBase: "",
     requestsMax: 100,
+    tokens,
   });
+  const onCrash = (error: unknown) => {
+    throw error;
+  };
+  const app = new ServeApp({ host: "127.0.0.1", port, certificates: [], handler, onCrash });
   app.listen();
   stage.endFirst(async () => {
     await app.drain();

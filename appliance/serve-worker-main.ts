@@ -3,19 +3,27 @@ import { parentPort, workerData } from "node:worker_threads";
 import { systemClock } from "../runtime/clock.js";
 import { openLog } from "../runtime/log.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
-import { counterRow } from "./counters.js";
+import { readCertificates } from "./certificates.js";
+import { counterPlace, counterRow } from "./counters.js";
 import { DiskSet } from "./disk/disk-set.js";
 import { SlabFiles } from "./disk/slab-files.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
 import { SlotReader } from "./disk/slot-reader.js";
 import type { MainToServe, ServeToMain } from "./fill-messages.js";
+import { RequestHandler } from "./http/request-handler.js";
 import { ServeApp } from "./http/serve-app.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { FrameArena } from "./memory/frame-arena.js";
 import { ChunkGetter } from "./serve/chunk-getter.js";
 import { FillClient } from "./serve/fill-client.js";
 import { ObjectFinder } from "./serve/object-finder.js";
+import { TokenChecker } from "./serve/token-checker.js";
+import { tokenRulesOf } from "./settings.js";
 import type { ServeWorkerData } from "./worker-data.js";
+
+/** After a crash, disks and the fill worker are given so long to finish what this thread asked them for. */
+const settleAfterCrashMs = 2000;
+const lookEveryMs = 20;
 
 const data = workerData as ServeWorkerData;
 const { settings } = data;
@@ -38,7 +46,7 @@ try {
     deadlineMs: settings.limits.diskReadTimeout,
     onDiskLost: (disk, error) => log.error({ disk: disk.path, error: error.message }, "a disk fails to read"),
   });
-  const fill = new FillClient(data.fill, (path) => finder.forget(path));
+  const fill = new FillClient(data.fill, arena, (path) => finder.forget(path));
   const finder = new ObjectFinder({
     index,
     fill,
@@ -56,11 +64,9 @@ try {
     index,
     reader,
   });
+  const tokens = new TokenChecker(tokenRulesOf(settings), systemClock);
   const redirect = settings.upstreams.find(({ url }) => /^https?:/.test(url))?.url ?? "";
-  const app = new ServeApp({
-    host: settings.listen.host,
-    port: data.listenPort,
-    tls: settings.listen.tls,
+  const handler = new RequestHandler({
     arena,
     chunkBytes: settings.chunk,
     counters,
@@ -70,7 +76,36 @@ try {
     miss: settings.miss,
     redirectBase: redirect.endsWith("/") ? redirect : `${redirect}/`,
     requestsMax: settings.limits.requestsPerWorker,
+    tokens,
+    crashPath: process.env["MILLRACE_FAULTS"] === "crash" ? ".millrace/faults/crash" : undefined,
   });
+  const certificates = settings.listen.tls ? readCertificates(settings.listen.tls) : [];
+  const app = new ServeApp({ host: settings.listen.host, port: data.listenPort, certificates, handler, onCrash: (error) => crash(error) });
+  let crashed = false;
+  /** Closes all connections, waits for what other threads do for this one, takes its pins back, and lets the thread end. */
+  const crash = (error: unknown) => {
+    if (crashed) return;
+    crashed = true;
+    counters[counterPlace.workerCrashes]!++;
+    app.close();
+    const deadlineMs = performance.now() + settleAfterCrashMs;
+    const settle = () => {
+      const { pins, frames } = arena.held();
+      if ((pins > 0 || frames > 0 || fill.waiting > 0) && performance.now() < deadlineMs) return void setTimeout(settle, lookEveryMs);
+      counters[counterPlace.underWay] = 0;
+      const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      tell({ type: "crashed", error: stack, pinsTakenBack: arena.takeBackPins(), framesLost: frames });
+      close();
+    };
+    settle();
+  };
+  const close = () => {
+    app.close();
+    fill.close();
+    parentPort!.close();
+    void index.close();
+  };
+  process.on("uncaughtException", crash);
   app.listen();
   tell({ type: "listening" });
 
@@ -87,10 +122,16 @@ try {
         finder.forgetAll();
         return tell({ type: "purge-seen" });
       case "close":
-        app.close();
-        fill.close();
-        parentPort!.close();
-        void index.close();
+        return close();
+      case "reload": {
+        tokens.setRules(tokenRulesOf(message.settings));
+        const { tls } = message.settings.listen;
+        try {
+          if (tls) app.useCertificates(readCertificates(tls));
+        } catch (error) {
+          tell({ type: "reload-failed", error: messageOf(error) });
+        }
+      }
     }
   });
 } catch (error) {

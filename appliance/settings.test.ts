@@ -45,7 +45,7 @@ fill: { silenceTimeout: 250ms }
     "a.yaml",
     applianceSettings,
   );
-  assert.deepEqual(settings.listen.tls, { cert: "c.pem", key: "k.pem" });
+  assert.deepEqual(settings.listen.tls, { cert: "c.pem", key: "k.pem", others: [] });
   assert.deepEqual([settings.ram, settings.chunk, settings.disks[0]!.size], [2 ** 31, 2 ** 20, 20 * 2 ** 30]);
   assert.deepEqual(settings.site, { id: "isp-1", cluster: "isp-1-a", role: "edge" });
   assert.equal(settings.fill.silenceTimeout, 250);
@@ -65,7 +65,7 @@ test("applianceSettings has a default for all but listen, disks and upstreams", 
     disks: [{ path: "./d1", size: 20 * 2 ** 30 }],
     miss: "fill",
     upstreams: [{ url: "http://127.0.0.1:9000/" }],
-    tokens: { required: false },
+    tokens: { required: false, keys: [], revokedSessions: [] },
     site: { id: "site-1", role: "edge" },
     fill: { fetches: 64, waiting: 4096, manifestFetches: 4, connections: 32, connectTimeout: 2000, silenceTimeout: 10_000 },
     revalidateAfter: 60_000,
@@ -100,7 +100,7 @@ test("applianceSettings names what is wrong, and where", () => {
     ["chunk: 65MiB", /^a\.yaml:4:1: chunk: Expected at most 64MiB$/],
     ["chunk: 0", /^a\.yaml:4:1: chunk: Expected an amount of bytes such as 64KiB or 20GiB: received 0$/],
     ["miss: guess", /^a\.yaml:4:1: miss: .*"fill"\|"redirect"\|"reject"/],
-    ["tokens: { required: true }", /^a\.yaml:4:11: tokens\.required: Tokens are not checked by this version; only false is possible$/],
+    ["tokens: { required: true }", /^a\.yaml:4:11: tokens\.required: tokens\.keys is empty, so every request would be refused$/],
     ["site: { id: -x }", /^a\.yaml:4:9: site\.id: Expected letters, digits, dots and dashes, at most 63$/],
     ["site: { id: a, role: middle }", /^a\.yaml:4:16: site\.role: .*"edge"\|"storage"/],
     ["revalidateAfter: 60", /^a\.yaml:4:1: revalidateAfter: Expected a length of time such as 250ms, 10s or 12h: received 60$/],

@@ -5,6 +5,8 @@ import { logLevels } from "../runtime/log.js";
 import { byteSizeSetting, durationSetting } from "../runtime/settings-file.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
 import { frameCountMin } from "./memory/frame-arena.js";
+import { unknownVariablesOf } from "./serve/secure-link.js";
+import type { TokenRules } from "./serve/token-checker.js";
 
 const port = z.number().int().min(0).max(65_535);
 const name = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/, "Expected letters, digits, dots and dashes, at most 63");
@@ -31,14 +33,47 @@ const fillSettings = z
   })
   .prefault({});
 
+const tokenSettings = z
+  .strictObject({
+    /** Whether a request without a token is refused. A wrong token is refused in any case, once there are keys. */
+    required: z.boolean().default(false),
+    /** All of them count: to rotate, add the new key everywhere, sign with it, take the old one away when its last token has expired. */
+    keys: z
+      .array(
+        z.strictObject({
+          id: z.string().regex(/^[A-Za-z0-9-]{1,63}$/, "Expected letters, digits and dashes, at most 63"),
+          /** Shorter ones could be guessed by trying. */
+          secret: z.string().min(16),
+          /** RFC 3339; from then on the key's tokens are refused. */
+          until: z.iso.datetime({ offset: true }).optional(),
+        }),
+      )
+      .max(64)
+      .default([]),
+    /** Sessions whose tokens are refused before they expire. */
+    revokedSessions: z.array(z.string()).max(1_000_000).default([]),
+    /** The value of nginx's secure_link_md5, to take links that were signed for nginx: "$secure_link_expires$uri secret". */
+    secureLinkMd5: z.string().min(1).optional(),
+  })
+  .prefault({});
+
 export const applianceSettings = z
   .strictObject({
     listen: z.strictObject({
       host: z.string().default("127.0.0.1"),
       /** 0 picks a free port. */
       port,
-      /** PEM files; without them the appliance speaks plain HTTP. */
-      tls: z.strictObject({ cert: z.string(), key: z.string() }).optional(),
+      /** PEM files; without them the appliance speaks plain HTTP. `others` are for the names in them, by SNI; the first is for all other clients. */
+      tls: z
+        .strictObject({
+          cert: z.string(),
+          key: z.string(),
+          others: z
+            .array(z.strictObject({ cert: z.string(), key: z.string() }))
+            .max(1000)
+            .default([]),
+        })
+        .optional(),
       /** What players put before a path, when it is not the listening address. */
       publicUrl: z.url({ protocol: /^https?$/ }).optional(),
     }),
@@ -73,7 +108,7 @@ export const applianceSettings = z
         }),
       )
       .max(64),
-    tokens: z.strictObject({ required: z.boolean().default(false) }).prefault({}),
+    tokens: tokenSettings,
     controlPlane: z.strictObject({ url: z.string() }).optional(),
     site: z
       .strictObject({ id: name, cluster: name.optional(), role: z.enum(["edge", "storage"]).default("edge") })
@@ -132,11 +167,22 @@ export const applianceSettings = z
         });
       }
     }
-    if (settings.tokens.required) {
+    if (settings.tokens.required && settings.tokens.keys.length === 0 && settings.tokens.secureLinkMd5 === undefined) {
       context.addIssue({
         code: "custom",
         path: ["tokens", "required"],
-        message: "Tokens are not checked by this version; only false is possible",
+        message: "tokens.keys is empty, so every request would be refused",
+      });
+    }
+    if (new Set(settings.tokens.keys.map(({ id }) => id)).size < settings.tokens.keys.length) {
+      context.addIssue({ code: "custom", path: ["tokens", "keys"], message: "two keys have the same id" });
+    }
+    const unknown = unknownVariablesOf(settings.tokens.secureLinkMd5 ?? "");
+    if (unknown.length > 0) {
+      context.addIssue({
+        code: "custom",
+        path: ["tokens", "secureLinkMd5"],
+        message: `${unknown.join(", ")} is not known here; $secure_link_expires, $uri and $remote_addr are`,
       });
     }
     if (settings.miss === "redirect" && !settings.upstreams.some(({ url }) => /^https?:/.test(url))) {
@@ -145,3 +191,14 @@ export const applianceSettings = z
   });
 
 export type ApplianceSettings = z.output<typeof applianceSettings>;
+
+/** What the serving workers need of `tokens`. */
+export function tokenRulesOf({ tokens }: Pick<ApplianceSettings, "tokens">): TokenRules {
+  const { required, revokedSessions, secureLinkMd5 } = tokens;
+  const keys = tokens.keys.map(({ id, secret, until }) => ({
+    id,
+    secret,
+    untilUnixMs: until === undefined ? undefined : Date.parse(until),
+  }));
+  return { required, keys, revokedSessions, secureLinkMd5 };
+}

@@ -22,7 +22,4 @@ export interface ServeWorkerData extends WorkerData {
   fill: MessagePort;
 }
 
-export interface FillWorkerData extends WorkerData {
-  /** One per serving worker. */
-  serve: readonly MessagePort[];
-}
+export type FillWorkerData = WorkerData;

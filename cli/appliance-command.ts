@@ -14,7 +14,7 @@ The smallest settings file:
   disks: [ { path: /mnt/disk1, size: 20GiB } ]
   upstreams: [ { url: "http://origin.example/" } ]
 
-SIGTERM drains and exits with 0; a second one stops at once. docs/appliance.md has every key.`,
+SIGTERM drains and exits with 0; a second one stops at once. SIGHUP reads tokens and certificates anew. docs/appliance.md has every key.`,
     )
     .action(async ({ config }: { config: string }) => {
       // Loaded when it runs, as by every command: the others start without it.
@@ -23,6 +23,7 @@ SIGTERM drains and exits with 0; a second one stops at once. docs/appliance.md h
         import("../appliance/settings.js"),
         import("../runtime/settings-file.js"),
       ]);
-      await runAppliance(readSettingsFile(config, applianceSettings));
+      const read = () => readSettingsFile(config, applianceSettings);
+      await runAppliance(read(), read);
     });
 }

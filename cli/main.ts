@@ -7,12 +7,14 @@ import { benchCommand } from "./bench-command.js";
 import { controlPlaneCommand } from "./control-plane-command.js";
 import { demoCommand } from "./demo-command.js";
 import { diskCommand } from "./disk-command.js";
+import { drainCommand } from "./drain-command.js";
 import { gatewayCommand } from "./gateway-command.js";
 import { indexCommand } from "./index-command.js";
 import { ingestCommand } from "./ingest-command.js";
 import { originCommand } from "./origin-command.js";
 import { purgeCommand } from "./purge-command.js";
 import { steerCommand } from "./steer-command.js";
+import { tokenCommand } from "./token-command.js";
 
 /** In the order in which --help lists them. */
 const commands = [
@@ -26,6 +28,8 @@ const commands = [
   ingestCommand,
   originCommand,
   steerCommand,
+  tokenCommand,
+  drainCommand,
   benchCommand,
 ];
 

@@ -33,7 +33,8 @@ export async function openAdminServer(options: AdminServerOptions): Promise<Admi
       response.writeHead(status, { "Content-Type": type, "Cache-Control": "no-store" });
       response.end(request.method === "HEAD" ? undefined : body);
     };
-    const action = options.actions?.[request.url ?? ""];
+    const path = request.url?.split("?", 1)[0] ?? "";
+    const action = options.actions?.[path];
     if (request.method === "POST" && action) {
       runAction(request, action).then(
         ({ status, body }) => answer(status, "application/json", `${JSON.stringify(body, null, 2)}\n`),
@@ -41,12 +42,16 @@ export async function openAdminServer(options: AdminServerOptions): Promise<Admi
       );
       return;
     }
+    if (action) {
+      response.setHeader("Allow", "POST");
+      return answer(405, "text/plain", "Only POST\n");
+    }
     if (request.method !== "GET" && request.method !== "HEAD") {
       response.setHeader("Allow", "GET, HEAD");
       answer(405, "text/plain", "Only GET and HEAD\n");
       return;
     }
-    switch (request.url?.split("?", 1)[0]) {
+    switch (path) {
       case "/healthz":
         return answer(200, "text/plain", "ok\n");
       case "/readyz": {

@@ -90,7 +90,7 @@ test("suffix, open and clamped ranges, and what no byte satisfies", async () => 
     assert.equal(answer.headers["content-range"], "bytes */700");
   }
   assert.equal((await get("of-0.bin", { range: "bytes=0-" })).status, 416);
-  for (const range of ["lines=1-2", "bytes=0-1,5-6"]) assert.equal((await get("of-700.bin", { range })).status, 200, range);
+  assert.equal((await get("of-700.bin", { range: "lines=1-2" })).status, 200);
 });
 
 test("HEAD tells the same as GET, without a body, and keeps the connection", async () => {

@@ -44,7 +44,7 @@ export class FillService {
   readonly #fetcher: ChunkFetcher;
   readonly #filler: ManifestFiller;
   readonly #store: ChunkStore;
-  readonly #ports: MessagePort[] = [];
+  readonly #ports = new Set<MessagePort>();
   readonly #sources: LRUCache<string, Upstream>;
   readonly #sourceQuestions = new Map<number, (urls: readonly string[]) => void>();
   #nextQuestion = 1;
@@ -107,8 +107,17 @@ export class FillService {
 
   /** Answers one serving worker's questions. */
   serve(port: MessagePort): void {
-    this.#ports.push(port);
-    const answer = (message: FillToServe) => port.postMessage(message);
+    this.#ports.add(port);
+    let gone = false;
+    port.once("close", () => {
+      gone = true;
+      this.#ports.delete(port);
+    });
+    const answer = (message: FillToServe) => {
+      // The worker has crashed: the pin that was meant for it is nobody's.
+      if (gone && message.type === "fetched" && "frame" in message.outcome) this.#options.arena.unpin(message.outcome.frame);
+      else port.postMessage(message);
+    };
     port.on("message", (message: ServeToFill) => {
       switch (message.type) {
         case "describe":
@@ -147,6 +156,9 @@ export class FillService {
       case "sources":
         this.#sourceQuestions.get(message.id)?.(message.urls);
         this.#sourceQuestions.delete(message.id);
+        return;
+      case "serve":
+        this.serve(message.port);
         return;
     }
   }

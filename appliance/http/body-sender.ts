@@ -12,13 +12,26 @@ export interface BodySenderOptions {
   getter: ChunkGetter;
 }
 
-/** What is to be sent: bytes `first` to `last` of the object, both included. */
+/** A run of bytes of the object, both ends included, with text before it. With `last` < `first` it is the text alone. */
+export interface BodyPart {
+  before: Uint8Array;
+  first: number;
+  last: number;
+}
+
+/** What is to be sent: bytes `first` to `last` of the object, both included, then `parts` in their order. */
 export interface Body {
   object: ServedObject;
   first: number;
   last: number;
+  /** Goes before the first byte; empty but for several parts. */
+  before: Uint8Array;
+  parts: readonly BodyPart[];
+  totalBytes: number;
   hops: number;
 }
+
+export const noBytes = new Uint8Array(0);
 
 /**
  * One response under way. Its life: `send` with the first chunk's frame; then, until the last byte, the socket takes what it can
@@ -30,14 +43,20 @@ export class BodySender {
   readonly #response: HttpResponse;
   readonly #body: Body;
   readonly #onDone: () => void;
-  readonly #totalBytes: number;
+  /** The part that is being sent: from `#first` to `#last`; the next one is `#body.parts[#nextPart]`. */
+  #first: number;
+  #last: number;
+  #nextPart = 0;
   #chunk: number;
-  /** Pinned by us; -1 while the next chunk is waited for. */
+  /** Pinned by us; -1 while the next chunk is waited for, or text alone is sent. */
   #frame = -1;
-  /** The part of the frame that is being sent, and how many bytes of the response came before it. */
-  #view: Uint8Array = empty;
+  /** What is being sent, and how many bytes of the response came before it. */
+  #view: Uint8Array = noBytes;
+  /** The view is the text before a part. */
+  #atText = false;
   #sentBefore = 0;
   #listening = false;
+  #waiting = false;
   #ended = false;
   #broken = false;
 
@@ -46,13 +65,16 @@ export class BodySender {
     this.#response = response;
     this.#body = body;
     this.#onDone = onDone;
-    this.#totalBytes = body.last - body.first + 1;
+    this.#first = body.first;
+    this.#last = body.last;
     this.#chunk = Math.floor(body.first / options.chunkBytes);
   }
 
   /** Begins with the first chunk's frame, whose pin is now ours; status and headers are written. Call it corked. True when all is sent. */
   send(frame: number): boolean {
-    this.#take(frame);
+    this.#frame = frame;
+    if (this.#body.before.length > 0) this.#takeText(this.#body.before);
+    else this.#take(frame);
     return this.#push(0);
   }
 
@@ -71,20 +93,26 @@ export class BodySender {
     const { arena, chunkBytes } = this.#options;
     const start = this.#chunk * chunkBytes;
     const bytes = arena.bytesOf(frame);
-    const from = Math.max(0, this.#body.first - start);
-    const to = Math.min(bytes.length, this.#body.last - start + 1);
+    const from = Math.max(0, this.#first - start);
+    const to = Math.min(bytes.length, this.#last - start + 1);
     this.#frame = frame;
+    this.#atText = false;
     this.#view = from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
   }
 
-  /** Sends from the current frame, from `skipBytes` on, and goes on with the next chunks. True when the last byte is out. */
+  #takeText(text: Uint8Array): void {
+    this.#atText = true;
+    this.#view = text;
+  }
+
+  /** Sends from the current view, from `skipBytes` on, and goes on with what follows. True when the last byte is out. */
   #push(skipBytes: number): boolean {
     let view = skipBytes === 0 ? this.#view : this.#view.subarray(skipBytes);
     for (;;) {
-      const [ok, done] = this.#response.tryEnd(view as Uint8Array<ArrayBuffer>, this.#totalBytes);
+      const [ok, done] = this.#response.tryEnd(view as Uint8Array<ArrayBuffer>, this.#body.totalBytes);
       if (done) {
         this.#ended = true;
-        this.#options.counters[counterPlace.bytesSent]! += this.#totalBytes;
+        this.#options.counters[counterPlace.bytesSent]! += this.#body.totalBytes;
         this.#dropFrame();
         this.#onDone();
         return true;
@@ -94,16 +122,38 @@ export class BodySender {
         return false;
       }
       this.#sentBefore += this.#view.length;
-      this.#dropFrame();
-      this.#chunk++;
-      const frame = this.#options.getter.pinAtHand(this.#body.object, this.#chunk);
-      if (frame < 0) {
+      if (!this.#takeNext()) {
         this.#waitForChunk();
         return false;
       }
-      this.#take(frame);
       view = this.#view;
     }
+  }
+
+  /** Goes on to what follows the view that is sent. False when that is a chunk that is not in memory. */
+  #takeNext(): boolean {
+    if (this.#atText) {
+      // The first part's frame is here already.
+      if (this.#frame >= 0) {
+        this.#take(this.#frame);
+        return true;
+      }
+    } else {
+      this.#dropFrame();
+      this.#chunk++;
+      if (this.#chunk * this.#options.chunkBytes > this.#last) {
+        const part = this.#body.parts[this.#nextPart++]!;
+        this.#first = part.first;
+        this.#last = part.last;
+        this.#chunk = Math.floor(part.first / this.#options.chunkBytes);
+        this.#takeText(part.before);
+        return true;
+      }
+    }
+    const frame = this.#options.getter.pinAtHand(this.#body.object, this.#chunk);
+    if (frame < 0) return false;
+    this.#take(frame);
+    return true;
   }
 
   #listen(): void {
@@ -111,14 +161,16 @@ export class BodySender {
     this.#listening = true;
     this.#response.onWritable((offset) => {
       // While a chunk is waited for there is nothing to write.
-      if (this.#ended || this.#frame < 0) return true;
+      if (this.#ended || this.#waiting) return true;
       return this.#push(offset - this.#sentBefore);
     });
   }
 
   #waitForChunk(): void {
     const { arena, counters, getter } = this.#options;
+    this.#waiting = true;
     getter.get(this.#body.object, this.#chunk, this.#body.hops, (outcome) => {
+      this.#waiting = false;
       if ("frame" in outcome) {
         if (this.#ended) return arena.unpin(outcome.frame);
         this.#take(outcome.frame);
@@ -137,8 +189,6 @@ export class BodySender {
     if (this.#frame < 0) return;
     this.#options.arena.unpin(this.#frame);
     this.#frame = -1;
-    this.#view = empty;
+    this.#view = noBytes;
   }
 }
-
-const empty = new Uint8Array(0);

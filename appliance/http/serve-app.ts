@@ -1,4 +1,4 @@
-// The HTTP face of one serving worker: a uWebSockets.js app that answers from frames.
+// The HTTP face of one serving worker: a uWebSockets.js app on the port that all workers share.
 import {
   App,
   SSLApp,
@@ -8,300 +8,129 @@ import {
   type TemplatedApp,
   type us_listen_socket,
 } from "uWebSockets.js";
-import { hopsHeader } from "../../fill-protocol/hops-header.js";
-import { digestsPrefix } from "../../fill-protocol/object-digests.js";
 import { OperatingError } from "../../runtime/operating-error.js";
-import { counterPlace, type CounterName } from "../counters.js";
-import { fillFailures } from "../fill-messages.js";
-import type { FrameArena } from "../memory/frame-arena.js";
-import type { ChunkGetter } from "../serve/chunk-getter.js";
-import { decideResponse, type BodyDecision, type RequestHeaders } from "../serve/decide-response.js";
-import type { FillClient } from "../serve/fill-client.js";
-import type { ObjectFinder, ServedObject } from "../serve/object-finder.js";
-import { parseObjectPath } from "../serve/parse-object-path.js";
-import { BodySender } from "./body-sender.js";
-import {
-  objectHeadersOf,
-  statusLineOf,
-  writeCacheStatus,
-  writeObjectHeaders,
-  writePreflightHeaders,
-  writeSharingHeaders,
-  type cacheStatuses,
-  type ObjectHeaders,
-} from "./response-headers.js";
+import type { ServedCertificate } from "../certificates.js";
+import type { RequestHandler } from "./request-handler.js";
 
-/** A request that has come through this many appliances is not filled for: the upstreams form a ring. */
-const hopsMax = 4;
-const retryAfterSeconds = "1";
-/** Paths of our own; the digests are the only ones that are served. */
-const reservedPrefix = ".millrace/";
+/**
+ * For TLS 1.2; those of 1.3 are fixed, and the client's order decides among them. Only AES-GCM and ChaCha20 with a key exchange of
+ * their own: AES-128 first, since its instructions do a tenth more a second than AES-256's at no loss that matters for films.
+ */
+const ciphers = [
+  "ECDHE-ECDSA-AES128-GCM-SHA256",
+  "ECDHE-RSA-AES128-GCM-SHA256",
+  "ECDHE-ECDSA-CHACHA20-POLY1305",
+  "ECDHE-RSA-CHACHA20-POLY1305",
+  "ECDHE-ECDSA-AES256-GCM-SHA384",
+  "ECDHE-RSA-AES256-GCM-SHA384",
+].join(":");
+
+/** Apps of certificates that are no longer served keep their connections until those end; the oldest of more than this is cut off. */
+const retiredAppsMax = 8;
 
 export interface ServeAppOptions {
   host: string;
   /** Shared with the other workers. */
   port: number;
-  tls: { cert: string; key: string } | undefined;
-  arena: FrameArena;
-  chunkBytes: number;
-  counters: Float64Array;
-  fill: FillClient;
-  finder: ObjectFinder;
-  getter: ChunkGetter;
-  miss: "fill" | "redirect" | "reject";
-  /** Where `redirect` sends a player; ends with a slash. */
-  redirectBase: string;
-  /** Requests under way at once in this worker; beyond it the answer is 503. */
-  requestsMax: number;
+  /** None: plain HTTP. The first is for clients that ask for no name that the others have. */
+  certificates: readonly ServedCertificate[];
+  handler: RequestHandler;
+  /** A request could not be handled because of a bug. */
+  onCrash: (error: unknown) => void;
 }
 
-interface Request {
-  method: "GET" | "HEAD";
-  path: string;
-  target: string;
-  headers: RequestHeaders;
-  hops: number;
-}
-
-/** One response, as far as uWebSockets.js needs to be told. */
-interface Exchange {
-  readonly response: HttpResponse;
-  /** An answer to HEAD has no body: the client would take it for the start of the next answer. */
-  readonly headOnly: boolean;
-  /** It will be finished after its handler has returned, so it is counted as under way and told when the client leaves. */
-  watched: boolean;
-  aborted: boolean;
-  sender: BodySender | undefined;
+/** What the engine offers to hand accepted sockets from one app to another, and its types leave out. */
+interface SocketSharingApp extends TemplatedApp {
+  getDescriptor(): unknown;
+  addChildAppDescriptor(descriptor: unknown): void;
+  removeChildAppDescriptor(descriptor: unknown): void;
 }
 
 export class ServeApp {
   readonly #options: ServeAppOptions;
-  readonly #app: TemplatedApp;
-  readonly #headers = new WeakMap<Buffer, ObjectHeaders>();
+  readonly #retired: TemplatedApp[] = [];
+  /** Listens as long as this lives: closing its socket would lose what the kernel has queued for it. */
+  #listener: SocketSharingApp | undefined;
+  /** Has the newest certificates, and is handed every connection that the listener accepts; undefined while the listener's own are the newest. */
+  #successor: SocketSharingApp | undefined;
   #socket: us_listen_socket | undefined;
-  #underWay = 0;
-  #draining = false;
-  #onIdle: (() => void) | undefined;
 
   constructor(options: ServeAppOptions) {
     this.#options = options;
-    const { tls } = options;
-    this.#app = tls ? SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key }) : App();
-    this.#app.any("/*", (response, request) => this.#receive(response, request));
   }
 
-  /** @throws OperatingError "listen-failed". */
+  /** @throws OperatingError "listen-failed" or "certificate-unusable". */
   listen(): void {
-    const { host, port } = this.#options;
-    this.#app.listen(host, port, (socket) => {
+    const { certificates, host, port } = this.#options;
+    this.#listener = this.#make(certificates);
+    // The call is answered before it returns.
+    this.#listener.listen(host, port, (socket) => {
       if (socket) this.#socket = socket;
     });
-    // The call is answered before it returns.
     if (!this.#socket) throw new OperatingError("listen-failed", `Cannot listen on ${host}:${port}`, { source: `${host}:${port}` });
   }
 
+  /**
+   * New connections get these certificates; those that are open keep theirs, and none is lost.
+   *
+   * @throws OperatingError "certificate-unusable"; then all stays as it was.
+   */
+  useCertificates(certificates: readonly ServedCertificate[]): void {
+    if (!this.#listener || !this.#socket) return;
+    const successor = this.#make(certificates);
+    this.#listener.addChildAppDescriptor(successor.getDescriptor());
+    if (this.#successor) {
+      this.#listener.removeChildAppDescriptor(this.#successor.getDescriptor());
+      this.#retired.push(this.#successor);
+      if (this.#retired.length > retiredAppsMax) this.#retired.shift()!.close();
+    }
+    this.#successor = successor;
+  }
+
   /** Stops accepting connections; resolves when no response is under way. */
-  async drain(): Promise<void> {
-    this.#draining = true;
+  drain(): Promise<void> {
     if (this.#socket) us_listen_socket_close(this.#socket);
     this.#socket = undefined;
-    if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+    return this.#options.handler.drain();
   }
 
   /** Closes every connection at once. */
   close(): void {
-    this.#app.close();
+    this.#socket = undefined;
+    for (const app of [this.#listener, this.#successor, ...this.#retired.splice(0)]) app?.close();
+    this.#listener = undefined;
+    this.#successor = undefined;
+  }
+
+  #make([standard, ...others]: readonly ServedCertificate[]): SocketSharingApp {
+    const receive = (response: HttpResponse, request: HttpRequest) => this.#receive(response, request);
+    if (!standard) return App().any("/*", receive) as SocketSharingApp;
+    const optionsOf = ({ cert, key }: ServedCertificate) => ({ cert_file_name: cert, key_file_name: key, ssl_ciphers: ciphers });
+    let app: TemplatedApp;
+    try {
+      app = SSLApp(optionsOf(standard));
+    } catch (error) {
+      throw new OperatingError("certificate-unusable", `Cannot use certificate ${standard.cert}`, { source: standard.cert, cause: error });
+    }
+    app.any("/*", receive);
+    for (const other of others) {
+      for (const name of other.names) {
+        app.addServerName(name, optionsOf(other));
+        // Each name has routes of its own. (The engine prints two lines about it.)
+        app.domain(name).any("/*", receive);
+      }
+    }
+    return app as SocketSharingApp;
   }
 
   #receive(response: HttpResponse, request: HttpRequest): void {
-    this.#options.counters[counterPlace.requests]!++;
-    const method = request.getMethod();
-    const exchange: Exchange = { response, headOnly: method === "head", watched: false, aborted: false, sender: undefined };
-    if (method === "options") return this.#answerPreflight(exchange);
-    if (method !== "get" && method !== "head") return this.#refuse(exchange, 405, "Only GET, HEAD and OPTIONS");
-    const target = request.getUrl();
-    const path = parseObjectPath(target);
-    if (path === undefined) return this.#refuse(exchange, 400, "That is not the path of an object");
-    if (this.#underWay >= this.#options.requestsMax) return this.#refuse(exchange, 503, "Too many requests are under way");
-    const headers: RequestHeaders = {
-      range: request.getHeader("range"),
-      ifMatch: request.getHeader("if-match"),
-      ifNoneMatch: request.getHeader("if-none-match"),
-      ifModifiedSince: request.getHeader("if-modified-since"),
-      ifUnmodifiedSince: request.getHeader("if-unmodified-since"),
-      ifRange: request.getHeader("if-range"),
-    };
-    const hops = Number(request.getHeader(hopsHeader)) || 0;
-    this.#find(exchange, { method: method === "get" ? "GET" : "HEAD", path, target, headers, hops });
-  }
-
-  /** Finds the object, here or upstream, and goes on with `#answer`. */
-  #find(exchange: Exchange, request: Request): void {
-    const wantsDigests = request.path.startsWith(digestsPrefix);
-    if (request.path.startsWith(reservedPrefix) && !wantsDigests) return this.#refuse(exchange, 404, "There is no such object");
-    const path = wantsDigests ? request.path.slice(digestsPrefix.length) : request.path;
-    const answer = (object: ServedObject) => {
-      if (wantsDigests) this.#answerDigests(exchange, request, object);
-      else this.#answer(exchange, request, object);
-    };
-    const known = this.#options.finder.findKnown(path);
-    if (known) return answer(known);
-    if (this.#options.miss !== "fill") return this.#answerMissing(exchange, request);
-    if (request.hops >= hopsMax) return this.#refuse(exchange, 502, "The upstreams form a ring");
-    this.#watch(exchange);
-    this.#options.finder.ask(path, request.hops, (outcome) => {
-      if (exchange.aborted) return;
-      exchange.response.cork(() => {
-        if ("object" in outcome) answer(outcome.object);
-        else this.#refuse(exchange, fillFailures[outcome.failure], `No upstream gives this object: ${outcome.failure}`);
-      });
-    });
-  }
-
-  #answer(exchange: Exchange, request: Request, object: ServedObject): void {
-    const { response } = exchange;
-    const decision = decideResponse(request.method, request.headers, object.record);
-    if (!("first" in decision)) {
-      this.#writeStatus(response, decision.status);
-      if (decision.status === 416) response.writeHeader("Content-Range", `bytes */${object.record.sizeBytes}`);
-      writeObjectHeaders(response, this.#headersOf(object));
-      if (decision.status === 304) response.endWithoutBody();
-      else response.end();
-      return this.#finish(exchange);
+    try {
+      this.#options.handler.receive(response, request);
+    } catch (error) {
+      // The engine ends the process when a handler leaves a response open: close it first, then crash in order.
+      response.onAborted(() => {});
+      response.close();
+      this.#options.onCrash(error);
     }
-    if (request.method === "HEAD" || decision.last < decision.first) {
-      this.#writeHead(response, object, decision, "HIT");
-      response.writeHeader("Content-Length", String(object.record.sizeBytes));
-      response.endWithoutBody();
-      return this.#finish(exchange);
-    }
-    const { arena, chunkBytes, getter } = this.#options;
-    const chunk = Math.floor(decision.first / chunkBytes);
-    const frame = getter.pinAtHand(object, chunk);
-    if (frame >= 0) return this.#send(exchange, request, object, decision, frame, "HIT");
-    this.#watch(exchange);
-    getter.get(object, chunk, request.hops, (outcome) => {
-      if (exchange.aborted) {
-        if ("frame" in outcome) arena.unpin(outcome.frame);
-        return;
-      }
-      exchange.response.cork(() => {
-        if ("frame" in outcome)
-          this.#send(exchange, request, object, decision, outcome.frame, outcome.from === "upstream" ? "MISS" : "HIT");
-        else if (outcome.failure === "missing") this.#answerMissing(exchange, request);
-        else this.#refuse(exchange, fillFailures[outcome.failure], `No upstream gives this part of the object: ${outcome.failure}`);
-      });
-    });
-  }
-
-  /** Called corked, with the first chunk's frame pinned for us. */
-  #send(
-    exchange: Exchange,
-    request: Request,
-    object: ServedObject,
-    decision: BodyDecision,
-    frame: number,
-    status: keyof typeof cacheStatuses,
-  ): void {
-    this.#writeHead(exchange.response, object, decision, status);
-    const body = { object, first: decision.first, last: decision.last, hops: request.hops };
-    const sender = new BodySender(this.#options, exchange.response, body, () => this.#finish(exchange));
-    exchange.sender = sender;
-    if (!sender.send(frame) && !exchange.watched) this.#watch(exchange);
-  }
-
-  #writeHead(response: HttpResponse, object: ServedObject, decision: BodyDecision, status: keyof typeof cacheStatuses): void {
-    const headers = this.#headersOf(object);
-    this.#writeStatus(response, decision.status);
-    if (decision.status === 206)
-      response.writeHeader("Content-Range", `bytes ${decision.first}-${decision.last}/${object.record.sizeBytes}`);
-    response.writeHeader("Content-Type", headers.contentType);
-    writeObjectHeaders(response, headers);
-    writeCacheStatus(response, status);
-  }
-
-  #answerDigests(exchange: Exchange, request: Request, object: ServedObject): void {
-    if (!exchange.watched) this.#watch(exchange);
-    this.#options.fill.findDigests(object.record, (digests) => {
-      if (exchange.aborted) return;
-      exchange.response.cork(() => {
-        if (!digests) return this.#refuse(exchange, 404, "The origin published no digests of this object");
-        this.#writeStatus(exchange.response, 200);
-        exchange.response.writeHeader("Content-Type", "application/x-protobuf");
-        exchange.response.writeHeader("Cache-Control", "no-cache");
-        writeSharingHeaders(exchange.response);
-        if (request.method === "GET") exchange.response.end(digests);
-        else exchange.response.writeHeader("Content-Length", String(digests.length)).endWithoutBody();
-        this.#finish(exchange);
-      });
-    });
-  }
-
-  /** What is not here is not filled on request: the player is sent on, or told so. */
-  #answerMissing(exchange: Exchange, request: Request): void {
-    if (this.#options.miss !== "redirect") return this.#refuse(exchange, 404, "This appliance does not hold this object");
-    this.#writeStatus(exchange.response, 307);
-    exchange.response.writeHeader("Location", this.#options.redirectBase + request.target.slice(1));
-    exchange.response.writeHeader("Cache-Control", "no-store");
-    writeSharingHeaders(exchange.response);
-    exchange.response.end();
-    this.#finish(exchange);
-  }
-
-  #answerPreflight(exchange: Exchange): void {
-    this.#writeStatus(exchange.response, 204);
-    writePreflightHeaders(exchange.response);
-    exchange.response.endWithoutBody();
-  }
-
-  #refuse(exchange: Exchange, status: number, reason: string): void {
-    const { response } = exchange;
-    this.#writeStatus(response, status);
-    if (status === 405) response.writeHeader("Allow", "GET, HEAD, OPTIONS");
-    if (status === 503) response.writeHeader("Retry-After", retryAfterSeconds);
-    response.writeHeader("Content-Type", "text/plain; charset=utf-8");
-    response.writeHeader("Cache-Control", "no-store");
-    writeSharingHeaders(response);
-    const body = Buffer.from(`${reason}\n`);
-    if (exchange.headOnly) response.writeHeader("Content-Length", String(body.length)).endWithoutBody();
-    else response.end(body);
-    this.#finish(exchange);
-  }
-
-  #writeStatus(response: HttpResponse, status: number): void {
-    const name = `status${status}`;
-    this.#options.counters[name in counterPlace ? counterPlace[name as CounterName] : counterPlace.statusOther]!++;
-    response.writeStatus(statusLineOf(status));
-    if (this.#draining) response.writeHeader("Connection", "close");
-  }
-
-  #headersOf(object: ServedObject): ObjectHeaders {
-    let headers = this.#headers.get(object.key);
-    if (!headers) this.#headers.set(object.key, (headers = objectHeadersOf(object)));
-    return headers;
-  }
-
-  #watch(exchange: Exchange): void {
-    if (exchange.watched) return;
-    exchange.watched = true;
-    this.#countUnderWay(1);
-    exchange.response.onAborted(() => {
-      exchange.aborted = true;
-      if (!exchange.sender?.broken) this.#options.counters[counterPlace.responsesAborted]!++;
-      exchange.sender?.abort();
-      this.#finish(exchange);
-    });
-  }
-
-  #finish(exchange: Exchange): void {
-    if (!exchange.watched) return;
-    exchange.watched = false;
-    this.#countUnderWay(-1);
-    if (this.#underWay === 0) this.#onIdle?.();
-  }
-
-  #countUnderWay(difference: 1 | -1): void {
-    this.#underWay += difference;
-    this.#options.counters[counterPlace.underWay] = this.#underWay;
   }
 }

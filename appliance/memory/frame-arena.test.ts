@@ -363,3 +363,25 @@ test("FrameArena never shows a pinned reader another chunk's bytes, and loses no
   // The test is only one when all of this has happened many times.
   assert.ok(totals.hits > 1000 && totals.fills > 1000 && evictions > 1000, JSON.stringify({ ...totals, evictions }));
 });
+
+test("takeBackPins() takes back what this thread still holds, and leaves the pins of others", () => {
+  const memory = allocateFrameArena({ ramBytes: 16 * chunkBytes, chunkBytes });
+  const [crashed, other] = [new FrameArena(memory), new FrameArena(memory)];
+  for (const name of [1, 2, 3]) put(other, name);
+  const kept = other.pinChunk(keyOf(1), 0);
+  crashed.pinChunk(keyOf(1), 0);
+  crashed.pinChunk(keyOf(2), 0);
+  crashed.pinAgain(crashed.pinChunk(keyOf(3), 0));
+  crashed.unpin(crashed.pinChunk(keyOf(2), 0));
+  // Pinned by the fill worker for the thread that asked.
+  crashed.adoptPin(other.pinChunk(keyOf(3), 0));
+  const filling = crashed.allocate();
+  assert.deepEqual(crashed.held(), { pins: 5, frames: 1 });
+  assert.equal(crashed.takeBackPins(), 5);
+  assert.deepEqual(crashed.held(), { pins: 0, frames: 1 });
+  assert.equal(other.counts().pinned, 1);
+  other.unpin(kept);
+  assert.equal(other.counts().pinned, 0);
+  crashed.giveBack(filling);
+  assert.equal(crashed.held().frames, 0);
+});

@@ -117,6 +117,9 @@ export class FrameArena {
   readonly #ghostHash: Int32Array;
   readonly #ghostTime: Int32Array;
   readonly #smallTarget: number;
+  /** Pins that this thread has put and not taken back, by frame; and frames that it has for itself. For the day it crashes. */
+  readonly #myPins: Int32Array;
+  readonly #myFrames = new Set<number>();
   /** This thread's views of the frames, made when first asked for. */
   readonly #views: Uint8Array[] = [];
 
@@ -142,6 +145,7 @@ export class FrameArena {
     this.#buckets = take(memory.bucketCount);
     this.#ghostHash = take(memory.bucketCount);
     this.#ghostTime = take(memory.bucketCount);
+    this.#myPins = new Int32Array(memory.frameCount);
     this.#smallTarget = Math.max(1, Math.floor(memory.frameCount / 10));
   }
 
@@ -191,10 +195,38 @@ export class FrameArena {
   /** One more pin on a frame that the caller has pinned. */
   pinAgain(frame: number): void {
     Atomics.add(this.#pins, frame, 1);
+    this.#myPins[frame]!++;
   }
 
   unpin(frame: number): void {
+    this.#myPins[frame]!--;
     Atomics.sub(this.#pins, frame, 1);
+  }
+
+  /** Another thread has pinned the frame for this one, which is to unpin it. */
+  adoptPin(frame: number): void {
+    this.#myPins[frame]!++;
+  }
+
+  /** What this thread holds: pins that it owes, and frames that are neither published nor given back. */
+  held(): { pins: number; frames: number } {
+    let pins = 0;
+    for (const count of this.#myPins) pins += Math.max(0, count);
+    return { pins, frames: this.#myFrames.size };
+  }
+
+  /**
+   * Takes back every pin of this thread, which has crashed and reads nothing any more; the answer is how many. Frames that it was filling stay
+   * out of use: a disk may still write to them.
+   */
+  takeBackPins(): number {
+    let taken = 0;
+    for (const [frame, count] of this.#myPins.entries()) {
+      if (count > 0) Atomics.sub(this.#pins, frame, count);
+      taken += Math.max(0, count);
+    }
+    this.#myPins.fill(0);
+    return taken;
   }
 
   /**
@@ -207,9 +239,12 @@ export class FrameArena {
       if (frame !== none) {
         this.#words[freeHeadWord] = this.#next[frame]!;
         this.#words[freeCountWord]!--;
+        this.#myFrames.add(frame);
         return frame;
       }
-      return this.#evict();
+      const evicted = this.#evict();
+      if (evicted !== none) this.#myFrames.add(evicted);
+      return evicted;
     } finally {
       this.#unlock();
     }
@@ -217,6 +252,7 @@ export class FrameArena {
 
   /** Returns a frame of `allocate` unused. */
   giveBack(frame: number): void {
+    this.#myFrames.delete(frame);
     this.#lock();
     this.#free(frame);
     this.#unlock();
@@ -228,6 +264,7 @@ export class FrameArena {
    */
   publish(frame: number, key: Int32Array, chunk: number, lengthBytes: number): number {
     const hash = hashOf(key, chunk);
+    this.#myFrames.delete(frame);
     this.#lock();
     try {
       const earlier = this.#find(key, chunk, hash);
@@ -241,6 +278,7 @@ export class FrameArena {
       this.#length[frame] = lengthBytes;
       this.#heat[frame] = 0;
       Atomics.store(this.#pins, frame, 1);
+      this.#myPins[frame]!++;
       const bucket = hash & (this.#memory.bucketCount - 1);
       this.#chain[frame] = this.#buckets[bucket]!;
       Atomics.store(this.#buckets, bucket, frame);
@@ -312,7 +350,10 @@ export class FrameArena {
     for (;;) {
       const pins = Atomics.load(this.#pins, frame);
       if (pins < 0) return false;
-      if (Atomics.compareExchange(this.#pins, frame, pins, pins + 1) === pins) return true;
+      if (Atomics.compareExchange(this.#pins, frame, pins, pins + 1) === pins) {
+        this.#myPins[frame]!++;
+        return true;
+      }
     }
   }
 

@@ -38,6 +38,10 @@ export interface RunningMillrace {
   /** What the process said it listens on. */
   ready: Readonly<Record<string, string | number>>;
   pid: number;
+  /** What it has logged until now. */
+  log(): string;
+  /** Resolves when it is gone, however it ends. */
+  ended: Promise<number | null>;
   /** Ends it with SIGKILL, in the middle of whatever it does; resolves when it is gone. */
   kill(): Promise<void>;
   /** Asks it to stop with SIGTERM; resolves when it is gone. */
@@ -45,8 +49,8 @@ export interface RunningMillrace {
 }
 
 /** Starts `millrace ...args` and resolves when it is ready. */
-export async function startMillrace(args: readonly string[]): Promise<RunningMillrace> {
-  const child = fork(program, args, { stdio: ["ignore", "pipe", "pipe", "ipc"] });
+export async function startMillrace(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<RunningMillrace> {
+  const child = fork(program, args, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe", "ipc"] });
   let [stdout, stderr] = ["", ""];
   child.stdout!.setEncoding("utf8").on("data", (text: string) => (stdout += text));
   child.stderr!.setEncoding("utf8").on("data", (text: string) => (stderr += text));
@@ -68,6 +72,8 @@ export async function startMillrace(args: readonly string[]): Promise<RunningMil
   return {
     ready,
     pid: child.pid!,
+    log: () => stderr,
+    ended: closed.then(([code]) => code),
     kill: async () => {
       child.kill("SIGKILL");
       await closed;

@@ -12,6 +12,7 @@ export interface ApplianceFixtureOptions {
   chunk?: number | string;
   /** Anything else of the settings file. */
   settings?: Record<string, unknown>;
+  env?: NodeJS.ProcessEnv;
 }
 
 export interface ApplianceFixture extends RunningMillrace {
@@ -43,7 +44,7 @@ export function writeApplianceSettings({ folder, upstreams, chunk = 65_536, sett
 
 /** Starts it and resolves when it serves. The caller stops it. */
 export async function startAppliance(options: ApplianceFixtureOptions): Promise<ApplianceFixture> {
-  const running = await startMillrace(["appliance", "--config", writeApplianceSettings(options)]);
+  const running = await startMillrace(["appliance", "--config", writeApplianceSettings(options)], options.env);
   return { ...running, url: String(running.ready["dataUrl"]), adminUrl: `http://127.0.0.1:${running.ready["adminPort"]}/` };
 }
 

@@ -1,0 +1,38 @@
+// One request and its answer: what is read of the first, and how far the second is.
+import type { HttpRequest, HttpResponse } from "uWebSockets.js";
+import { hopsHeader } from "../../fill-protocol/hops-header.js";
+import type { RequestHeaders } from "../serve/decide-response.js";
+import type { BodySender } from "./body-sender.js";
+
+/** The one object that the program makes for every request; the headers are read into it while they are still there. */
+export class Exchange implements RequestHeaders {
+  readonly response: HttpResponse;
+  readonly method: "GET" | "HEAD";
+  /** The path of the object, without a token. */
+  readonly path: string;
+  readonly range: string;
+  readonly ifMatch: string;
+  readonly ifNoneMatch: string;
+  readonly ifModifiedSince: string;
+  readonly ifUnmodifiedSince: string;
+  readonly ifRange: string;
+  /** Appliances that the request has come through. */
+  readonly hops: number;
+  /** It will be finished after its handler has returned, so it is counted as under way and told when the client leaves. */
+  watched = false;
+  aborted = false;
+  sender: BodySender | undefined;
+
+  constructor(response: HttpResponse, request: HttpRequest, { method, path }: { method: "GET" | "HEAD"; path: string }) {
+    this.response = response;
+    this.method = method;
+    this.path = path;
+    this.range = request.getHeader("range");
+    this.ifMatch = request.getHeader("if-match");
+    this.ifNoneMatch = request.getHeader("if-none-match");
+    this.ifModifiedSince = request.getHeader("if-modified-since");
+    this.ifUnmodifiedSince = request.getHeader("if-unmodified-since");
+    this.ifRange = this.range === "" ? "" : request.getHeader("if-range");
+    this.hops = Number(request.getHeader(hopsHeader)) || 0;
+  }
+}

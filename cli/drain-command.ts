@@ -1,0 +1,60 @@
+// `millrace drain`: asks a running appliance to finish and stop.
+import { setTimeout as wait } from "node:timers/promises";
+import { Command } from "commander";
+import { messageOf, OperatingError } from "../runtime/operating-error.js";
+
+const lookEveryMs = 500;
+
+interface DrainStatus {
+  state: string;
+  drain: { sinceSeconds: number; deadlineSeconds: number; responsesLeft: number } | null;
+}
+
+export function drainCommand(): Command {
+  return new Command("drain")
+    .description(
+      "Ask a running appliance to finish its responses and stop. It is not ready from that moment, and takes no new connections.",
+    )
+    .requiredOption("--admin <url>", "the appliance's admin port, such as http://127.0.0.1:8081/")
+    .option("--no-wait", "return at once instead of when the appliance has stopped")
+    .option("--json", "print JSON lines")
+    .addHelpText(
+      "after",
+      `
+Example:
+  millrace drain --admin http://127.0.0.1:8081/
+
+The same as SIGTERM. Responses that are not done at drain.deadline of the settings are cut off.`,
+    )
+    .action(async ({ admin, wait: untilStopped, json }: { admin: string; wait: boolean; json?: boolean }) => {
+      const base = admin.endsWith("/") ? admin : `${admin}/`;
+      const answer = await fetch(`${base}drain`, { method: "POST", headers: { "content-type": "application/json" }, body: "{}" }).catch(
+        (error: unknown) => {
+          throw new OperatingError("admin-unreachable", `Cannot reach ${base}: ${messageOf(error)}`, { source: base, cause: error });
+        },
+      );
+      if (!answer.ok) throw new OperatingError("drain-refused", `Cannot drain: ${base} answers ${answer.status}`, { source: base });
+      const say = (state: string, responsesLeft: number | null) => {
+        const text = responsesLeft === null ? state : `${state}: ${responsesLeft} responses left`;
+        process.stdout.write(json ? `${JSON.stringify({ state, responsesLeft })}\n` : `${text}\n`);
+      };
+      say("draining", null);
+      if (!untilStopped) return;
+      for (let last: number | undefined; ;) {
+        const status = await readStatus(base);
+        if (!status) return say("stopped", null);
+        const left = status.drain?.responsesLeft;
+        if (left !== undefined && left !== last) say(status.state, (last = left));
+        await wait(lookEveryMs);
+      }
+    });
+}
+
+/** Undefined when nobody answers any more. */
+async function readStatus(base: string): Promise<DrainStatus | undefined> {
+  try {
+    return (await (await fetch(`${base}status`)).json()) as DrainStatus;
+  } catch {
+    return undefined;
+  }
+}

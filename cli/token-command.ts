@@ -1,0 +1,132 @@
+// `millrace token`: makes and explains the tokens of playback URLs.
+import { readFileSync } from "node:fs";
+import { Command } from "commander";
+import { OperatingError } from "../runtime/operating-error.js";
+
+interface MakeOptions {
+  config: string;
+  key?: string;
+  path: string;
+  expires: string;
+  client?: string;
+  session?: string;
+}
+
+export function tokenCommand(): Command {
+  const command = new Command("token").description("Make and check the tokens of playback URLs.");
+  command
+    .command("make")
+    .description("Print a token, signed with a key of an appliance's settings.")
+    .requiredOption("--config <file>", "the appliance's YAML settings, for tokens.keys")
+    .option("--key <id>", "which key signs; the first by default")
+    .option("--path <prefix>", 'what the token opens: objects whose path begins so, "" for all', "")
+    .option("--expires <duration>", "how long it is good for: 30m, 6h, 7d", "6h")
+    .option("--client <cidr>", "only for clients of this prefix, such as 198.51.100.0/24")
+    .option("--session <name>", "whose playback it is; tokens.revokedSessions ends it early")
+    .addHelpText(
+      "after",
+      `
+Example:
+  TOKEN=$(millrace token make --config appliance.yaml --path clock/ --expires 6h)
+  curl http://127.0.0.1:8080/~$TOKEN/clock/master.m3u8`,
+    )
+    .action(async (options: MakeOptions) => {
+      const [{ makePlaybackToken }, { parseDurationMs }, { parseClientPrefix }, keys] = await Promise.all([
+        import("../fill-protocol/playback-token.js"),
+        import("../runtime/duration.js"),
+        import("../appliance/serve/client-prefix.js"),
+        readKeys(options.config),
+      ]);
+      const key = options.key === undefined ? keys[0] : keys.find(({ id }) => id === options.key);
+      if (!key) throw new OperatingError("no-key", `Cannot sign: ${options.config} has no key ${options.key ?? "in tokens.keys"}`);
+      const lifetimeMs = parseDurationMs(options.expires);
+      if (lifetimeMs === undefined)
+        throw new OperatingError("bad-option", `Cannot read --expires ${options.expires}: expected 30m, 6h or 7d`);
+      if (options.client !== undefined && !parseClientPrefix(options.client)) {
+        throw new OperatingError("bad-option", `Cannot read --client ${options.client}: expected a prefix such as 198.51.100.0/24`);
+      }
+      const claims = {
+        expiresUnixS: Math.floor((Date.now() + lifetimeMs) / 1000),
+        pathPrefix: options.path,
+        ...(options.client === undefined ? {} : { clientPrefix: options.client }),
+        ...(options.session === undefined ? {} : { session: options.session }),
+      };
+      process.stdout.write(`${makePlaybackToken(claims, key)}\n`);
+    });
+  command
+    .command("check")
+    .description("Say what a token opens, and whether an appliance with these settings takes it. Exits with 1 when it does not.")
+    .argument("<token>", "the token, or a URL that has it; - reads it from standard input")
+    .requiredOption("--config <file>", "the appliance's YAML settings")
+    .option("--path <path>", "also: for this object")
+    .option("--client <address>", "also: for this client")
+    .option("--json", "print JSON")
+    .action(async (text: string, options: { config: string; path?: string; client?: string; json?: boolean }) => {
+      const [{ parsePlaybackToken }, { TokenChecker }, { tokenRulesOf, applianceSettings }, { readSettingsFile }, { systemClock }, ipaddr] =
+        await Promise.all([
+          import("../fill-protocol/playback-token.js"),
+          import("../appliance/serve/token-checker.js"),
+          import("../appliance/settings.js"),
+          import("../runtime/settings-file.js"),
+          import("../runtime/clock.js"),
+          import("ipaddr.js"),
+        ]);
+      const given = text === "-" ? readFileSync(0, "utf8").trim() : text;
+      const token = /\/~([^/]+)\//.exec(given)?.[1] ?? /[?&]tk=([^&]+)/.exec(given)?.[1] ?? given;
+      const claims = parsePlaybackToken(token)?.claims;
+      const client = options.client;
+      if (client !== undefined && !ipaddr.default.isValid(client)) {
+        throw new OperatingError("bad-option", `Cannot read --client ${client}: expected an address`);
+      }
+      const checker = new TokenChecker(tokenRulesOf(readSettingsFile(options.config, applianceSettings)), systemClock);
+      const verdict = checker.check({
+        token,
+        path: options.path ?? claims?.pathPrefix ?? "",
+        query: () => "",
+        // Without an address the binding to one is left out of the question.
+        clientAddress: () => Uint8Array.from(ipaddr.default.parse(client ?? firstAddressOf(claims?.clientPrefix)).toByteArray()),
+        clientAddressText: () => client ?? "",
+      });
+      const answer = {
+        accepted: verdict === undefined,
+        refusal: verdict ?? null,
+        keyId: parsePlaybackToken(token)?.keyId ?? null,
+        claims: claims ? { ...claims, expires: new Date(claims.expiresUnixS * 1000).toISOString() } : null,
+      };
+      process.stdout.write(options.json ? `${JSON.stringify(answer, null, 2)}\n` : `${explain(answer)}\n`);
+      if (verdict !== undefined) process.exitCode = 1;
+    });
+  return command;
+}
+
+async function readKeys(config: string): Promise<readonly { id: string; secret: string }[]> {
+  const [{ applianceSettings }, { readSettingsFile }] = await Promise.all([
+    import("../appliance/settings.js"),
+    import("../runtime/settings-file.js"),
+  ]);
+  return readSettingsFile(config, applianceSettings).tokens.keys;
+}
+
+function firstAddressOf(prefix = "0.0.0.0"): string {
+  return prefix.split("/", 1)[0]!;
+}
+
+function explain({
+  accepted,
+  refusal,
+  keyId,
+  claims,
+}: {
+  accepted: boolean;
+  refusal: string | null;
+  keyId: string | null;
+  claims: { pathPrefix: string; expires: string; clientPrefix?: string; session?: string } | null;
+}): string {
+  const lines = [accepted ? "accepted" : `refused: ${refusal}`];
+  if (claims) {
+    lines.push(`key      ${keyId}`, `path     ${claims.pathPrefix === "" ? "all" : `${claims.pathPrefix}…`}`, `expires  ${claims.expires}`);
+    if (claims.clientPrefix !== undefined) lines.push(`client   ${claims.clientPrefix}`);
+    if (claims.session !== undefined) lines.push(`session  ${claims.session}`);
+  }
+  return lines.join("\n");
+}
