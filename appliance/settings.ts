@@ -133,7 +133,7 @@ export const applianceSettings = z
     scrub: z
       .strictObject({
         /** Every slot of every disk is read and checked once in this time. */
-        every: durationSetting().default(30 * 86_400_000),
+        every: durationSetting(Number.MAX_SAFE_INTEGER).default(30 * 86_400_000),
       })
       .prefault({}),
     drain: z
