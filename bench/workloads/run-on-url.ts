@@ -6,7 +6,8 @@ import { openProgressBar } from "../report/progress-bar.js";
 import type { ResultBuilder } from "../report/result-builder.js";
 import { catalogueName, generatedObjects, parseCatalogue, readCatalogueFile } from "./object-files.js";
 import { runWorkloadRound, type MidRunCommand } from "./run-workload.js";
-import { bytesOf, readReplayOf, type WorkloadFlags } from "./workload-flags.js";
+import type { WorkloadFlags } from "./workload-flags.js";
+import { bytesOf, readReplayOf } from "./workload-plan.js";
 import { flagsOf, type Workload } from "./workload-table.js";
 
 const fetchTimeoutMs = 5000;

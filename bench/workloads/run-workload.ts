@@ -6,7 +6,8 @@ import { runLoad, type Progress, type RoundEvent } from "../load/run-load.js";
 import { runWrk } from "../load/wrk-load.js";
 import { blindObserver, type ServerObserver } from "../observe/server-observer.js";
 import type { Round } from "../report/bench-result.js";
-import { planOf, type LoadTarget, type WorkloadFlags } from "./workload-flags.js";
+import type { WorkloadFlags } from "./workload-flags.js";
+import { planOf, type LoadTarget } from "./workload-plan.js";
 
 export interface RoundOptions {
   round: number;

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { countWrongBytes } from "../load/offset-content.js";
 import { catalogueName, generatedObjects, parseCatalogue, readCatalogueFile, writeObjectFiles } from "./object-files.js";
-import { defaultFlags, planOf } from "./workload-flags.js";
+import { defaultFlags } from "./workload-flags.js";
+import { planOf } from "./workload-plan.js";
 import { canonicalWorkloads, findWorkload, flagsOf, flagsText, workloads } from "./workload-table.js";
 
 const target = {
