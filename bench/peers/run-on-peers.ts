@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf, OperatingError } from "../../runtime/operating-error.js";
-import type { CatalogueObject } from "../load/load-plan.js";
+import type { CatalogObject } from "../load/load-plan.js";
 import { runLoad } from "../load/run-load.js";
 import { procObserver } from "../observe/proc-observer.js";
 import { blindObserver } from "../observe/server-observer.js";
@@ -105,7 +105,7 @@ export async function runOnPeers(request: PeersRequest, result: ResultBuilder): 
 }
 
 /** The objects that all steps together need. */
-async function objectsFor(flags: readonly WorkloadFlags[]): Promise<{ objects: CatalogueObject[]; replay: ReplayTrace | null }> {
+async function objectsFor(flags: readonly WorkloadFlags[]): Promise<{ objects: CatalogObject[]; replay: ReplayTrace | null }> {
   const traced = flags.find(({ trace }) => trace !== "");
   if (traced !== undefined) {
     if (flags.some(({ trace }) => trace !== traced.trace))
@@ -142,7 +142,7 @@ class PeerGroup {
       scheme: "http" | "https";
       files: string;
       scratch: string;
-      objects: readonly CatalogueObject[];
+      objects: readonly CatalogObject[];
       replay: ReplayTrace | null;
       steps: readonly Step[];
     },
@@ -235,7 +235,7 @@ class PeerGroup {
   }
 
   /** Brings the set into the server's memory, as far as it fits, and checks every byte on the way. */
-  async #readAllOnce(member: Member, objects: readonly CatalogueObject[]): Promise<void> {
+  async #readAllOnce(member: Member, objects: readonly CatalogObject[]): Promise<void> {
     const plan = planOf(
       {
         ...this.setting.steps[0]!.flags,

@@ -1,7 +1,7 @@
 // Runs one round of a workload on one server: the load, and beside it what the workload adds (objects to fill, a command in mid-run).
 import { spawn } from "node:child_process";
 import { OperatingError } from "../../runtime/operating-error.js";
-import type { CatalogueObject } from "../load/load-plan.js";
+import type { CatalogObject } from "../load/load-plan.js";
 import { runLoad, type Progress, type RoundEvent } from "../load/run-load.js";
 import { runWrk } from "../load/wrk-load.js";
 import { blindObserver, type ServerObserver } from "../observe/server-observer.js";
@@ -14,7 +14,7 @@ export interface RoundOptions {
   observer: ServerObserver;
   generator: "millrace" | "wrk";
   /** Objects that the workload's fill connections read, each once in all rounds together. */
-  fillObjects: readonly CatalogueObject[];
+  fillObjects: readonly CatalogObject[];
   midRun: MidRunCommand | null;
   signal: AbortSignal;
   onProgress: (progress: Progress) => void;

@@ -3,7 +3,7 @@ import { parseByteSize } from "../../runtime/byte-size.js";
 import { parseDurationMs } from "../../runtime/duration.js";
 import { OperatingError } from "../../runtime/operating-error.js";
 import { readReplayTrace, type ReplayTrace } from "./replay-trace.js";
-import { rateCurves, type CatalogueObject, type LoadPlan, type RateCurve, type RequestPlan } from "../load/load-plan.js";
+import { rateCurves, type CatalogObject, type LoadPlan, type RateCurve, type RequestPlan } from "../load/load-plan.js";
 import { flagName, type WorkloadFlags } from "./workload-flags.js";
 
 /** One of 16 bodies: about 2 % of the generator's time at 512 KiB. */
@@ -18,7 +18,7 @@ export interface LoadTarget {
   caPem: string | null;
   insecure: boolean;
   headers: Record<string, string>;
-  objects: readonly CatalogueObject[];
+  objects: readonly CatalogObject[];
   /** The trace to replay over `objects`, where the flags name one. */
   replay: ReplayTrace | null;
   workers: number;

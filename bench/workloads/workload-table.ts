@@ -25,7 +25,7 @@ export const workloads: readonly Workload[] = [
   },
   {
     name: "zipf",
-    title: "Zipf over a catalogue, one day of demand in one run, open loop",
+    title: "Zipf over a catalog, one day of demand in one run, open loop",
     flags: { objects: 64, objectSize: "8MiB", pick: "zipf", alpha: 1, rate: 1000, curve: "diurnal", duration: "24s", connections: 128 },
   },
   {

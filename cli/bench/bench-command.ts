@@ -37,7 +37,7 @@ export function benchCommand(): Command {
     .option("--ca <file>", "certificates to trust, PEM")
     .option("--insecure", "accept any certificate")
     .option("-H, --header <line...>", 'header to send with each request: "Name: value"')
-    .option("--catalogue <file>", "JSON catalogue of the server's objects (default: the server's catalogue.json)")
+    .option("--catalog <file>", "JSON catalog of the server's objects (default: the server's catalog.json)")
     .option("--pid <pid>", "process of the local server, with its children (default: found by the port)", integer)
     .option("--metrics <url>", "the server's Prometheus metrics, for a server on another machine")
     .option("--at <percent>", "when in the run --run is started, such as 50%", percent)

@@ -8,7 +8,7 @@ import { flagOption, typedFlags } from "./load-options.js";
 export function benchFilesCommand(): Command {
   const command = new Command("files")
     .summary("make the objects of a workload, for a server to serve")
-    .description("Make the objects of a workload in a folder, for a server to serve, with the catalogue that a run asks for.")
+    .description("Make the objects of a workload in a folder, for a server to serve, with the catalog that a run asks for.")
     .argument("<folder>", "where to make them");
   for (const key of ["objects", "objectSize", "trace", "traceRequests", "traceObjectMax"] as const) command.addOption(flagOption(key));
   return command.action(async (folder: string, _options: unknown, self: Command) => {
@@ -21,6 +21,6 @@ export function benchFilesCommand(): Command {
     const objects = replay?.objects ?? generatedObjects(flags.objects, bytesOf("objectSize", flags.objectSize));
     await writeObjectFiles(folder, objects);
     const bytes = objects.reduce((sum, object) => sum + object.bytes, 0);
-    process.stdout.write(`${objects.length} objects (${formatByteSize(bytes)}) and catalogue.json are in ${folder}\n`);
+    process.stdout.write(`${objects.length} objects (${formatByteSize(bytes)}) and catalog.json are in ${folder}\n`);
   });
 }

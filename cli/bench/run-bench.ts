@@ -23,7 +23,7 @@ export interface BenchOptions extends OutputOptions, LoadOptions {
   ca?: string;
   insecure?: boolean;
   header?: string[];
-  catalogue?: string;
+  catalog?: string;
   pid?: number;
   metrics?: string;
   at?: number;
@@ -73,7 +73,7 @@ export async function runBench(url: string | undefined, options: BenchOptions): 
         caPem: options.ca === undefined ? null : readText(options.ca),
         insecure: options.insecure === true,
         headers: headersOf(options.header ?? []),
-        catalogue: options.catalogue ?? null,
+        catalog: options.catalog ?? null,
       },
       result,
     );
