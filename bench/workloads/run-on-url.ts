@@ -7,7 +7,7 @@ import type { ResultBuilder } from "../report/result-builder.js";
 import { catalogName, generatedObjects, parseCatalog, readCatalogFile } from "./object-files.js";
 import { runWorkloadRound, type MidRunCommand } from "./run-workload.js";
 import type { WorkloadFlags } from "./workload-flags.js";
-import { bytesOf, readReplayOf } from "./workload-plan.js";
+import { bytesOf, readReplayOf, dropsPageCache } from "./workload-plan.js";
 import { flagsOf, type Workload } from "./workload-table.js";
 
 const fetchTimeoutMs = 5000;
@@ -22,6 +22,8 @@ export interface UrlRequest {
   caPem: string | null;
   insecure: boolean;
   headers: Record<string, string>;
+  /** Folders of the files that the server reads while it serves, where it is on this machine; empty where they are not known. */
+  serverFolders: readonly string[];
   /** Catalog file; null asks the server for catalog.json and, where it has none, takes the names that `millrace bench files` makes. */
   catalog: string | null;
   generator: "millrace" | "wrk";
@@ -39,6 +41,9 @@ export async function runOnUrl(request: UrlRequest, result: ResultBuilder): Prom
   result.addSubject({ name: url.host, version: server, missing: null });
   const observer = await observeServer(url, request.observe);
   const steps = request.workloads.map((workload) => ({ workload, flags: flagsOf(workload, request.typed) }));
+  if (observer.source === "metrics") result.note(`what the server spent is from its metrics, ${request.observe.metricsUrl}`);
+  if (request.serverFolders.length === 0 && steps.some(({ flags }) => dropsPageCache(flags)))
+    result.note("the page cache was not dropped: --server-files FOLDER says which files of a server on this machine to drop from it");
   const bar = openProgressBar(steps.reduce((sum, { flags }) => sum + flags.rounds, 0));
   let done = 0;
   try {
@@ -57,6 +62,7 @@ export async function runOnUrl(request: UrlRequest, result: ResultBuilder): Prom
             round,
             observer,
             generator: request.generator,
+            serverFolders: request.serverFolders,
             midRun: request.midRun,
             signal: request.signal,
             fillObjects: set.slice(flags.objects),

@@ -31,6 +31,10 @@ export interface WorkloadFlags {
   /** Connections that read never-read objects beside the load that is reported: what a server fills meanwhile. 0 is none. */
   fillConnections: number;
   fillObjects: number;
+  /** Requests per second of those; 0 keeps one under way on each of the fill's connections. */
+  fillRate: number;
+  /** "kept", or "dropped": the server's files are taken out of the page cache before and during each round. */
+  pageCache: string;
   verify: string;
   timeout: string;
   warmup: string;
@@ -59,6 +63,8 @@ export const defaultFlags: Readonly<WorkloadFlags> = {
   traceObjectMax: "8MiB",
   fillConnections: 0,
   fillObjects: 256,
+  fillRate: 0,
+  pageCache: "kept",
   verify: "sample",
   timeout: "10s",
   warmup: "1s",

@@ -54,6 +54,11 @@ export function planOf(flags: Readonly<WorkloadFlags>, target: LoadTarget): Load
   };
 }
 
+/** Whether the server's files shall be taken out of the page cache. @throws OperatingError "bad-flag". */
+export function dropsPageCache(flags: Readonly<WorkloadFlags>): boolean {
+  return oneOf("pageCache", flags.pageCache, ["kept", "dropped"] as const) === "dropped";
+}
+
 /** The trace that the flags name; null where they name none. */
 export async function readReplayOf(flags: Readonly<WorkloadFlags>): Promise<ReplayTrace | null> {
   if (flags.trace === "") return null;

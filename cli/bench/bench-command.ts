@@ -19,7 +19,8 @@ Examples:
   millrace bench files ./objects                       make the objects, then let your server serve ./objects and
   millrace bench http://cache.example/objects/         measure it
   millrace bench https://10.0.0.7/o/ -w zipf --alpha 0.8 --rate 2000 --json > today.json
-  millrace bench http://127.0.0.1:8080/ -w disk-loss --at 50% --run 'millrace disk retire ./var/disk2'
+  millrace bench http://10.0.0.7/o/ -w disk-loss --at 50% --run 'ssh root@10.0.0.7 "echo 1 > /sys/block/sdc/device/delete"'
+  millrace bench http://127.0.0.1:8080/ -w cold --server-files /mnt/disk1 /mnt/disk2
   millrace bench --compare yesterday.json today.json
   millrace bench peers                                 nginx, Varnish, the bare floor and the appliance side by side`;
 
@@ -40,6 +41,7 @@ export function benchCommand(): Command {
     .option("--catalog <file>", "JSON catalog of the server's objects (default: the server's catalog.json)")
     .option("--pid <pid>", "process of the local server, with its children (default: found by the port)", integer)
     .option("--metrics <url>", "the server's Prometheus metrics, for a server on another machine")
+    .option("--server-files <folder...>", "what the server reads while it serves, on this machine: for --page-cache dropped")
     .option("--at <percent>", "when in the run --run is started, such as 50%", percent)
     .option("--run <command>", "shell command to start in mid-run; figures are given for before and after");
   addLoadOptions(command);

@@ -24,6 +24,8 @@ const flagTexts: Readonly<Record<keyof WorkloadFlags, string>> = {
   traceObjectMax: "larger objects of the trace are cut to this",
   fillConnections: "connections that read objects no one read before, beside the load; 0 is none",
   fillObjects: "how many such objects there are, after the others",
+  fillRate: "requests per second for such objects; 0 is as fast as they are answered",
+  pageCache: 'the server\'s files in this machine\'s memory: "kept", or "dropped" before each round and all through it',
   verify: 'bodies that are compared with what they should be: "all", "sample" (1 of 16), "none"',
   timeout: "a request that takes longer has failed",
   warmup: "before each round, not measured",

@@ -26,6 +26,7 @@ export interface BenchOptions extends OutputOptions, LoadOptions {
   catalog?: string;
   pid?: number;
   metrics?: string;
+  serverFiles?: string[];
   at?: number;
   run?: string;
   typed: Partial<WorkloadFlags>;
@@ -73,6 +74,7 @@ export async function runBench(url: string | undefined, options: BenchOptions): 
         caPem: options.ca === undefined ? null : readText(options.ca),
         insecure: options.insecure === true,
         headers: headersOf(options.header ?? []),
+        serverFolders: options.serverFiles ?? [],
         catalog: options.catalog ?? null,
       },
       result,
