@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { applianceCommand } from "./appliance-command.js";
-import { benchCommand } from "./bench-command.js";
+import { benchCommand } from "./bench/bench-command.js";
 import { controlPlaneCommand } from "./control-plane-command.js";
 import { demoCommand } from "./demo-command.js";
 import { diskCommand } from "./disk-command.js";

@@ -147,11 +147,11 @@ test("--compare prints ratios of two results", async (t) => {
   assert.deepEqual(comparison.unmatched, []);
 });
 
-test("bench asks a server for its catalogue, and takes another one from a file", async (t) => {
+test("bench asks a server for its catalog, and takes another one from a file", async (t) => {
   const server = await openServer(t);
-  const path = join(temporaryFolder(t), "catalogue.json");
+  const path = join(temporaryFolder(t), "catalog.json");
   writeFileSync(path, JSON.stringify({ content: "none", objects: [{ name: "object-000003.bin", bytes: 2 ** 20 }] }));
-  const flags = ["--duration", "300ms", "--warmup", "0s", "--verify", "all", "-w", "ranges-4k", "--catalogue", path];
+  const flags = ["--duration", "300ms", "--warmup", "0s", "--verify", "all", "-w", "ranges-4k", "--catalog", path];
   const { code, result } = await runBench([server.url, ...small, ...flags]);
   assert.equal(code, 0, result.verdict.text);
   assert.equal(result.runs[0]!.rounds[0]!.total.verified, null);

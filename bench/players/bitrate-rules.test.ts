@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RuleSituation } from "./bitrate-rule.js";
 import { BolaRule } from "./bola-rule.js";
-import { ruleNames, ruleTable } from "./rule-table.js";
+import { ruleNames } from "./rule-names.js";
+import { ruleTable } from "./rule-table.js";
 import { ThroughputRule } from "./throughput-rule.js";
 
 const situation: RuleSituation = { bitsPerSecond: [1e6, 2e6, 4e6], bufferSeconds: 0, segmentSeconds: 4, bufferMaxSeconds: 40 };

@@ -11,7 +11,8 @@ import { type LadderOptions, openLadder } from "./ladder-presentation.js";
 import { PlaybackClock } from "./playback-clock.js";
 import { PlayerSession } from "./player-session.js";
 import type { PlayerOutcome } from "./players-result.js";
-import { type RuleName, ruleTable } from "./rule-table.js";
+import type { RuleName } from "./rule-names.js";
+import { ruleTable } from "./rule-table.js";
 import { ShapedLink } from "./shaped-link.js";
 
 export interface PlayerFleetOptions {

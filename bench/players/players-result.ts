@@ -1,6 +1,6 @@
 // What `millrace bench players` leaves behind as JSON.
 import type { BenchResult, ErrorCounts } from "../report/bench-result.js";
-import type { RuleName } from "./rule-table.js";
+import type { RuleName } from "./rule-names.js";
 
 /** The head is that of every result of the bench. */
 export interface PlayersResult extends Pick<

@@ -1,6 +1,7 @@
 // The part of the report page on servers: throughput and its ratio to the peer, CPU per GB, latency percentiles, the run over time.
 import { decodeFromCompressedBase64, type Histogram } from "hdr-histogram-js";
 import { formatByteSize } from "../../runtime/byte-size.js";
+import { spreadOf } from "./medians.js";
 import type { BenchResult, Latency, Spread, WorkloadRun } from "./bench-result.js";
 import { type Chart, type HtmlCell, renderCharts, renderList, renderTable, renderVerdict } from "./html-fragments.js";
 
@@ -26,6 +27,8 @@ export function renderServers(result: BenchResult): string {
         "TTFB p50 / p99, ms",
         "response p50 / p99 / p99.9, ms",
         "RSS",
+        "disk read",
+        "other programs' CPU",
         "failed",
         "wrong bytes",
       ],
@@ -81,6 +84,8 @@ function rowOf(run: WorkloadRun, { title, runs }: RunGroup, reference: string): 
     { text: `${msOf(medians.ttfbP50)} / ${msOf(medians.ttfbP99)}` },
     { text: `${msOf(medians.responseP50)} / ${msOf(medians.responseP99)} / ${msOf(medians.responseP999)}` },
     spreadCell(medians.rssBytes, formatByteSize),
+    spreadCell(medians.diskReadBytes, formatByteSize),
+    spreadCell(spreadOf(run.rounds.map(({ total }) => total.otherCpuShare)), (share) => `${Math.round(share * 100)} %`),
     { text: String(medians.errors) },
     { text: medians.wrongBytes === null ? "not checked" : String(medians.wrongBytes) },
   ];
