@@ -101,6 +101,7 @@ parentPort!.on("message", (message: MainToFill) => {
   }
 });
 sweeper.sweep();
+emptier.forgetDisksGone();
 scrubber.start();
 tell({ type: "ready" });
 
