@@ -104,6 +104,7 @@ sweeper.sweep();
 emptier.forgetDisksGone();
 scrubber.start();
 tell({ type: "ready" });
+void store.loadDisks();
 
 async function stop(): Promise<void> {
   scrubber.stop();

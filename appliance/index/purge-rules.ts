@@ -60,7 +60,8 @@ export class PurgeRules {
     const earlier = this.#rules.get(name) ?? 0;
     if (kind === "prefix" && earlier === 0 && this.#rules.getKeysCount({ start: "p", end: "q" }) >= prefixRulesMax) return false;
     if (kind === "all") {
-      for (const { key, value: at } of [...this.#rules.getRange()]) if (at <= number) void this.#rules.remove(key);
+      const earlierRules = [...this.#rules.getRange()];
+      for (const { key, value: at } of earlierRules) if (at <= number) void this.#rules.remove(key);
     }
     void this.#rules.put(name, Math.max(earlier, number));
     void this.#meta.put(lastName, Math.max(this.last, number));
