@@ -49,9 +49,9 @@ const service = new FillService({
   fetchesMax: settings.fill.fetches,
   waitingFetchesMax: settings.fill.waiting,
   manifestFetchesMax: settings.fill.manifestFetches,
-  openSource: (url) => openUpstream(url, http),
+  openSource: (url) => openUpstream({ url }, http),
   toMain: tell,
-  upstreams: settings.upstreams.map(({ url }) => openUpstream(url, http)),
+  upstreams: settings.upstreams.map((upstream) => openUpstream(upstream, http)),
   writer,
 });
 const { store } = service;
@@ -108,7 +108,7 @@ void store.loadDisks();
 
 async function stop(): Promise<void> {
   scrubber.stop();
+  // The index stays open: fetches that are still under way may look into it until the process ends. All that was committed is safe.
   await Promise.all([emptier.stop(), sweeper.stop(), service.stop()]);
-  await index.close();
   tell({ type: "stopped" });
 }

@@ -49,7 +49,8 @@ export async function runAppliance(settings: ApplianceSettings): Promise<void> {
   process.env["UWS_HTTP_MAX_HEADERS_SIZE"] ??= String(requestHeadBytesMax);
   const log = openLog("appliance", settings.log.level);
   // Mistyped URLs are found here, by name, and not in a worker.
-  for (const { url } of settings.upstreams) await openUpstream(url, { connections: 1, connectTimeoutMs: 1, silenceTimeoutMs: 1 }).close();
+  for (const upstream of settings.upstreams)
+    await openUpstream(upstream, { connections: 1, connectTimeoutMs: 1, silenceTimeoutMs: 1 }).close();
   const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url);
   try {
     mkdirSync(settings.index, { recursive: true });

@@ -62,7 +62,17 @@ export const applianceSettings = z
       .max(1024),
     miss: z.enum(["fill", "redirect", "reject"]).default("fill"),
     /** In order of preference. */
-    upstreams: z.array(z.strictObject({ url: z.string() })).max(64),
+    upstreams: z
+      .array(
+        z.strictObject({
+          url: z.string(),
+          /** For s3: the server, when it is not Amazon's. */
+          endpoint: z.string().optional(),
+          /** For s3. */
+          region: z.string().optional(),
+        }),
+      )
+      .max(64),
     tokens: z.strictObject({ required: z.boolean().default(false) }).prefault({}),
     controlPlane: z.strictObject({ url: z.string() }).optional(),
     site: z

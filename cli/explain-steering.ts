@@ -4,7 +4,14 @@ import { ControlPlaneClient } from "../control-plane/control-plane-client.js";
 import { holdsWord, rejectionLetter } from "../control-plane/gateway/api-answers.js";
 import { objectsForPlayback } from "../control-plane/playback/playback-answer.js";
 import { OperatingError } from "../runtime/operating-error.js";
-import type { ExplainOptions } from "./steer-command.js";
+
+export interface ExplainOptions {
+  controlPlane: string;
+  client: string;
+  title?: string;
+  path?: string;
+  json?: true;
+}
 
 /** A person waits; a control plane under load may take longer than a player's gateway would wait. */
 const deadlineMs = 10_000;

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { applianceCommand } from "./appliance-command.js";
+import { benchCommand } from "./bench-command.js";
 import { controlPlaneCommand } from "./control-plane-command.js";
 import { demoCommand } from "./demo-command.js";
 import { diskCommand } from "./disk-command.js";
@@ -25,6 +26,7 @@ const commands = [
   ingestCommand,
   originCommand,
   steerCommand,
+  benchCommand,
 ];
 
 /** Runs one command of `argv` (as in process.argv). Exits with 1 when the command failed, with 2 when it was mistyped. */
@@ -34,6 +36,8 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
     .version(packageVersion)
     .showHelpAfterError("(add --help for what this command takes)")
     .configureHelp({ showGlobalOptions: true })
+    // Options after a command's name are that command's: `bench` and its commands share names.
+    .enablePositionalOptions()
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
   for (const command of commands) {
     const added = command().copyInheritedSettings(program);

@@ -1,8 +1,7 @@
 // The real control plane and gateway as processes: what they answer, what they refuse, and what survives kill -9.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { credentials, loadPackageDefinition, type Client, type ServiceError } from "@grpc/grpc-js";
@@ -17,24 +16,15 @@ import {
   type HeartbeatResponse,
 } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { runMillrace, startMillrace, type RunningMillrace } from "./support/run-millrace.js";
+import { temporaryFolder } from "./support/temporary-folder.js";
+import { waitUntil } from "./support/wait-until.js";
 
 const deadlineMs = 15_000;
 const etag = '"0123"';
 
-/** Calls `look` until it gives something other than undefined. */
-async function waitFor<Value>(what: string, look: () => Promise<Value | undefined> | Value | undefined): Promise<Value> {
-  for (const untilMs = performance.now() + deadlineMs; performance.now() < untilMs;) {
-    const value = await look();
-    if (value !== undefined) return value;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  assert.fail(`${what}: not within ${deadlineMs} ms`);
-}
-
 /** A folder for the settings and the state of one test. */
-function openFolder(t: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), "millrace-control-plane-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+function openFolder() {
+  const folder = temporaryFolder();
   return {
     write: (name: string, text: string) => {
       const file = join(folder, name);
@@ -65,10 +55,10 @@ sites:
 `,
   );
   const running = await start(t, ["control-plane", "--config", config]);
-  const port_ = Number(running.ready["grpcPort"]);
-  const client = new ControlPlaneClient(`grpc://127.0.0.1:${port_}`, { deadlineMs });
+  const grpcPort = Number(running.ready["grpcPort"]);
+  const client = new ControlPlaneClient(`grpc://127.0.0.1:${grpcPort}`, { deadlineMs });
   t.after(() => client.close());
-  return { running, client, port: port_, adminUrl: `http://127.0.0.1:${running.ready["adminPort"]}` };
+  return { running, client, port: grpcPort, adminUrl: `http://127.0.0.1:${running.ready["adminPort"]}` };
 }
 
 async function startGateway(t: TestContext, folder: ReturnType<typeof openFolder>, controlPlanePort: number) {
@@ -156,7 +146,7 @@ const play = (url: string, body: string, headers: Record<string, string> = {}) =
   fetch(`${url}/api/playback`, { method: "POST", body, headers });
 
 test("the control plane answers health and reflection, has an admin port, and stops in order", async (t) => {
-  const folder = openFolder(t);
+  const folder = openFolder();
   const { running, port, adminUrl } = await startControlPlane(t, folder);
   const address = `127.0.0.1:${port}`;
 
@@ -204,7 +194,7 @@ test("the control plane answers health and reflection, has an admin port, and st
 });
 
 test("an appliance joins, is steered to, falls silent, is taken out, and is told to register again", async (t) => {
-  const folder = openFolder(t);
+  const folder = openFolder();
   const { client, port } = await startControlPlane(t, folder);
   const box = await joinFleet(t, port, { id: "box", siteId: "near", holds: [] });
   assert.equal(box.first.registerAgain, false);
@@ -213,13 +203,13 @@ test("an appliance joins, is steered to, falls silent, is taken out, and is told
   const ranked = async () => (await client.rankAppliances({ clientAddress: "127.0.0.1", paths: ["x"] })).ranked.length;
   assert.equal(await ranked(), 1);
   box.fallSilent();
-  await waitFor("offline", async () => ((await state()) === ApplianceState.APPLIANCE_STATE_OFFLINE ? true : undefined));
+  await waitUntil("offline", async () => (await state()) === ApplianceState.APPLIANCE_STATE_OFFLINE);
   assert.equal(await ranked(), 0);
   assert.equal((await box.beat()).registerAgain, true);
 });
 
 test("kill -9 loses no title that was acknowledged, and a restart lists known appliances as offline", async (t) => {
-  const folder = openFolder(t);
+  const folder = openFolder();
   const first = await startControlPlane(t, folder);
   await joinFleet(t, first.port, { id: "box", siteId: "near", holds: [] });
   const acknowledged: string[] = [];
@@ -229,7 +219,7 @@ test("kill -9 loses no title that was acknowledged, and a restart lists known ap
       acknowledged.push(`title-${number}`);
     }
   })();
-  await waitFor("20 titles", () => (acknowledged.length >= 20 ? true : undefined));
+  await waitUntil("20 titles", () => acknowledged.length >= 20);
   const ended = assert.rejects(publishing, { code: "control-plane-away" });
   await first.running.kill();
   await ended;
@@ -247,7 +237,7 @@ test("kill -9 loses no title that was acknowledged, and a restart lists known ap
 });
 
 test("the gateway answers titles, playback, fleet and pages, and refuses bad input with the right status", async (t) => {
-  const folder = openFolder(t);
+  const folder = openFolder();
   const { client, port } = await startControlPlane(t, folder);
   await client.publishTitle(film("one"));
   await client.publishTitle(film("two"));
@@ -255,7 +245,7 @@ test("the gateway answers titles, playback, fleet and pages, and refuses bad inp
   await joinFleet(t, port, { id: "near-box", siteId: "near", holds: paths });
   await joinFleet(t, port, { id: "far-box", siteId: "far", holds: paths.slice(1) });
   const { url } = await startGateway(t, folder, port);
-  await waitFor("ready", async () => ((await fetch(`${url}/readyz`)).status === 200 ? true : undefined));
+  await waitUntil("ready", async () => (await fetch(`${url}/readyz`)).status === 200);
 
   const page = await json(await fetch(`${url}/api/titles?pageSize=1`));
   assert.deepEqual(page["titles"], [
@@ -343,7 +333,7 @@ test("the gateway answers titles, playback, fleet and pages, and refuses bad inp
 });
 
 test("the gateway outlives the control plane: the last titles, quick 503s, and back again by itself", async (t) => {
-  const folder = openFolder(t);
+  const folder = openFolder();
   const first = await startControlPlane(t, folder);
   await first.client.publishTitle(film("one"));
   const { running, url } = await startGateway(t, folder, first.port);
@@ -363,13 +353,13 @@ test("the gateway outlives the control plane: the last titles, quick 503s, and b
   assert.equal(await (await fetch(`${url}/readyz`)).text(), "ready, without the control plane\n");
 
   await startControlPlane(t, folder, first.port);
-  await waitFor("fresh titles", async () => ((await json(await fetch(`${url}/api/titles`)))["stale"] === undefined ? true : undefined));
+  await waitUntil("fresh titles", async () => (await json(await fetch(`${url}/api/titles`)))["stale"] === undefined);
   const { code } = await running.stop();
   assert.equal(code, 0);
 });
 
 test("millrace steer explain prints ranks, rejections and the matched prefix, and says what is wrong", async (t) => {
-  const folder = openFolder(t);
+  const folder = openFolder();
   const { client, port } = await startControlPlane(t, folder);
   await client.publishTitle(film("one"));
   const paths = film("one").objects.map(({ path }) => path);
@@ -413,7 +403,7 @@ test("millrace steer explain prints ranks, rejections and the matched prefix, an
 });
 
 test("control plane and gateway refuse bad settings, a taken port and an unusable database with one clear line", async (t) => {
-  const folder = openFolder(t);
+  const folder = openFolder();
   const { port } = await startControlPlane(t, folder);
   const { url } = await startGateway(t, folder, port);
   for (const [command, text, message] of [

@@ -103,8 +103,8 @@ export class ChunkFetcher {
     let failure: FillFailure = "not-found";
     for (const upstream of [...sources, ...upstreams]) {
       counters[counterPlace.fetches]!++;
-      const { path, sizeBytes, etag, digested } = object;
-      const range = { path, sizeBytes, etag, digested, hops, offsetBytes: chunk * chunkBytes, into };
+      const { path, sizeBytes, etag, lastModifiedUnixMs, digested } = object;
+      const range = { path, sizeBytes, etag, lastModifiedUnixMs, digested, hops, offsetBytes: chunk * chunkBytes, into };
       let trouble = await upstream.fetch(range);
       if (trouble === undefined && digests && !matchesDigests(digests, chunk, chunkBytes, into)) {
         counters[counterPlace.chunksWrong]!++;

@@ -93,6 +93,17 @@ export class ChunkStore {
     return this.roomLeft > 0;
   }
 
+  /** Whether any disk takes chunks now: none does when all are full, or lost. */
+  get hasWritableDisk(): boolean {
+    return this.#writableDisks().length > 0;
+  }
+
+  /** Whether a disk that can be read has the chunk. One that lies on a lost disk is stored again. */
+  holds(objectKey: Buffer, chunk: number): boolean {
+    const place = this.#options.index.findChunk(objectKey, chunk);
+    return place !== undefined && !this.#options.disks.isLost(place.diskNumber);
+  }
+
   /** Stores the chunk in a frame that the caller has pinned; the store takes a pin of its own. One that waits already is not taken twice. */
   store(object: ObjectRecord, chunk: number, frame: number): void {
     const name = `${objectKeyOf(object).toString("hex")}:${chunk}`;
@@ -150,12 +161,11 @@ export class ChunkStore {
   }
 
   async #runBatch(batch: readonly WaitingChunk[]): Promise<void> {
-    const { index, counters, disks } = this.#options;
+    const { index, counters } = this.#options;
     const placed: PlacedWaitingChunk[] = [];
     const evicted: SlotPlace[] = [];
     for (const waiting of batch) {
-      const held = index.findChunk(objectKeyOf(waiting.object), waiting.chunk);
-      if (held && !disks.isLost(held.diskNumber)) continue;
+      if (this.holds(objectKeyOf(waiting.object), waiting.chunk)) continue;
       const place = this.#choosePlace(waiting);
       if (!place) {
         counters[counterPlace.chunksNotStored]!++;
@@ -226,13 +236,16 @@ export class ChunkStore {
     }
   }
 
-  #choosePlace(waiting: WaitingChunk): { disk: DiskDescription; slot: number; evicts: boolean } | undefined {
+  #writableDisks(): DiskDescription[] {
     const { clock, disks } = this.#options;
     const now = clock.monotonicMs();
-    const usable = disks.disks.filter(
+    return disks.disks.filter(
       ({ diskNumber, slotCount }) => slotCount > 0 && disks.takesChunks(diskNumber) && (this.#fullUntilMs.get(diskNumber) ?? 0) <= now,
     );
-    const weighed = usable.map((disk) => ({ disk, uuid: disk.uuid, weight: disk.slotCount }));
+  }
+
+  #choosePlace(waiting: WaitingChunk): { disk: DiskDescription; slot: number; evicts: boolean } | undefined {
+    const weighed = this.#writableDisks().map((disk) => ({ disk, uuid: disk.uuid, weight: disk.slotCount }));
     for (const { disk } of orderDisks(weighed, objectKeyOf(waiting.object), waiting.chunk)) {
       const place = this.#allocatorOf(disk).allocate();
       if (place) return { disk, ...place };

@@ -90,6 +90,7 @@ export class FillService {
     this.#filler = new ManifestFiller({
       arena,
       chunkBytes,
+      clock: systemClock,
       describer: this.#describer,
       fetcher: this.#fetcher,
       index,
@@ -97,7 +98,6 @@ export class FillService {
       askSources: (path) => this.#askSources(path),
       onProgress: (progress) => options.toMain({ type: "progress", progress }),
       store: this.#store,
-      log,
     });
   }
 
@@ -122,10 +122,7 @@ export class FillService {
           return;
         case "fetch":
           this.#fetch(message, (outcome) => {
-            // The origin has something newer: ask now, so that the next request gets it.
-            if ("failure" in outcome && outcome.failure === "version-changed") {
-              void this.#describer.describe(message.object.path, { hops: message.hops, refresh: true });
-            }
+            if ("failure" in outcome && outcome.failure === "version-changed") void this.#lookAgain(message, answer);
             answer({ type: "fetched", id: message.id, outcome });
           });
           return;
@@ -133,7 +130,9 @@ export class FillService {
           answer({ type: "digests", id: message.id, digests: this.#options.index.findDigests(objectKeyOf(message.object)) });
           return;
         case "bad-slot":
-          void this.#store.dropChunk(Buffer.from(message.objectKey), message.chunk, message);
+          this.#store.dropChunk(Buffer.from(message.objectKey), message.chunk, message).catch((error: unknown) => {
+            this.#options.log.error({ error: messageOf(error) }, "the index could not forget a bad slot");
+          });
           return;
       }
     });
@@ -149,6 +148,18 @@ export class FillService {
         this.#sourceQuestions.get(message.id)?.(message.urls);
         this.#sourceQuestions.delete(message.id);
         return;
+    }
+  }
+
+  /** The origin has something newer than a worker asked for: finds out now, so that the next request gets it. */
+  async #lookAgain({ object, hops }: { object: ObjectRecord; hops: number }, answer: (message: FillToServe) => void): Promise<void> {
+    try {
+      const outcome = await this.#describer.describe(object.path, { hops, refresh: true });
+      // The index may have known for long, and the worker have missed it: its own snapshot of the index can be older than the news.
+      const isCurrent = "object" in outcome && objectKeyOf(outcome.object).equals(objectKeyOf(object));
+      if (!isCurrent) answer({ type: "changed", path: object.path });
+    } catch (error) {
+      this.#options.log.error({ path: object.path, error: messageOf(error) }, "an object could not be described");
     }
   }
 
@@ -175,6 +186,7 @@ export class FillService {
 
   /** Resolves when all that was fetched is stored. */
   async stop(): Promise<void> {
+    for (const port of this.#ports) port.close();
     await this.#filler.stop();
     await this.#store.flush();
   }
@@ -194,10 +206,15 @@ export class FillService {
         resolve([]);
       }, sourcesTimeoutMs).unref();
     });
-    return urls.map((url) => {
-      const open = this.#sources.get(url) ?? this.#options.openSource(url);
-      this.#sources.set(url, open);
-      return open;
+    return urls.flatMap((url) => {
+      try {
+        const open = this.#sources.get(url) ?? this.#options.openSource(url);
+        this.#sources.set(url, open);
+        return [open];
+      } catch (error) {
+        this.#options.log.warn({ path, url, error: messageOf(error) }, "a source cannot be used");
+        return [];
+      }
     });
   }
 }

@@ -13,6 +13,8 @@ export interface HttpUpstreamOptions {
   connectTimeoutMs: number;
   /** Longest silence before the first byte of an answer, and between two parts of a body. */
   silenceTimeoutMs: number;
+  /** Headers that prove who asks for the URL; by default nobody asks. */
+  sign?: (method: "GET" | "HEAD", url: string) => Promise<Record<string, string>>;
 }
 
 interface Answer {
@@ -30,12 +32,16 @@ interface BodyTaker {
 export class HttpUpstream implements Upstream {
   readonly name: string;
   readonly #basePath: string;
+  readonly #origin: string;
+  readonly #sign: HttpUpstreamOptions["sign"];
   readonly #pool: Pool;
 
   /** `base`: an http: or https: URL; paths are put behind its own. */
   constructor(base: URL, options: HttpUpstreamOptions) {
     this.name = base.href;
     this.#basePath = base.pathname.endsWith("/") ? base.pathname : `${base.pathname}/`;
+    this.#origin = base.origin;
+    this.#sign = options.sign;
     this.#pool = new Pool(base.origin, {
       connections: options.connections,
       connect: { timeout: options.connectTimeoutMs },
@@ -60,12 +66,7 @@ export class HttpUpstream implements Upstream {
           const sizeBytes = Number(headerOf(answer, "content-length") ?? NaN);
           if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0)
             return { failure: "bad-answer", detail: "it does not say the object's size" };
-          const lastModifiedUnixMs = Date.parse(headerOf(answer, "last-modified") ?? "");
-          described = {
-            sizeBytes,
-            etag: headerOf(answer, "etag") ?? "",
-            lastModifiedUnixMs: Number.isNaN(lastModifiedUnixMs) ? 0 : lastModifiedUnixMs,
-          };
+          described = { sizeBytes, etag: headerOf(answer, "etag") ?? "", lastModifiedUnixMs: lastModifiedOf(answer) };
           return undefined;
         },
         take: () => undefined,
@@ -129,6 +130,9 @@ export class HttpUpstream implements Upstream {
           if (headerOf(answer, "content-encoding")) return { failure: "bad-answer", detail: "it sends an encoded body" };
           if (!range.digested && (headerOf(answer, "etag") ?? "") !== range.etag)
             return { failure: "version-changed", detail: "its ETag is another now" };
+          // A weak tag, or none, promises no equal bytes: the date has to be the same too, as it is part of the version.
+          if (!range.digested && !range.etag.startsWith('"') && lastModifiedOf(answer) !== range.lastModifiedUnixMs)
+            return { failure: "version-changed", detail: "its Last-Modified is another now" };
           if (answer.status === 206 && headerOf(answer, "content-range") !== `bytes ${offsetBytes}-${last}/${sizeBytes}`) {
             return {
               failure: "bad-answer",
@@ -152,27 +156,27 @@ export class HttpUpstream implements Upstream {
     await this.#pool.destroy();
   }
 
-  #send(
+  async #send(
     method: "GET" | "HEAD",
-    path: string,
+    objectPath: string,
     hops: number,
     headers: Record<string, string>,
     taker: BodyTaker,
   ): Promise<UpstreamFailure | "not-found" | undefined> {
+    const path = this.#basePath + objectPath.split("/").map(encodeURIComponent).join("/");
+    const proof = await this.#sign?.(method, this.#origin + path);
     return new Promise((resolve) => {
       const stop = (controller: Dispatcher.DispatchController, why: UpstreamFailure | "not-found") => {
         resolve(why);
         controller.abort(new Error("not wanted"));
       };
       this.#pool.dispatch(
-        {
-          method,
-          path: this.#basePath + path.split("/").map(encodeURIComponent).join("/"),
-          headers: { ...headers, "accept-encoding": "identity", [hopsHeader]: String(hops + 1) },
-        },
+        { method, path, headers: { ...headers, ...proof, "accept-encoding": "identity", [hopsHeader]: String(hops + 1) } },
         {
           onRequestStart: () => {},
           onResponseStart: (controller, status, answerHeaders) => {
+            // 103 Early Hints and its like come before the answer.
+            if (status < 200) return;
             const why = taker.start({ status, headers: answerHeaders });
             if (why) stop(controller, why);
           },
@@ -191,6 +195,12 @@ export class HttpUpstream implements Upstream {
 function headerOf(answer: Answer, name: string): string | undefined {
   const value = answer.headers[name];
   return Array.isArray(value) ? value[0] : value;
+}
+
+/** 0 when the answer has no date. */
+function lastModifiedOf(answer: Answer): number {
+  const unixMs = Date.parse(headerOf(answer, "last-modified") ?? "");
+  return Number.isNaN(unixMs) ? 0 : unixMs;
 }
 
 function badStatus(answer: Answer): UpstreamFailure {

@@ -1,6 +1,6 @@
 // Fills what the manifest names, best first, while requests go before it.
 import { setTimeout as wait } from "node:timers/promises";
-import type { Log } from "../../runtime/log.js";
+import type { Clock } from "../../runtime/clock.js";
 import { messageOf } from "../../runtime/operating-error.js";
 import type { FillProgress, FetchOutcome, ManifestItem } from "../fill-messages.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
@@ -15,10 +15,15 @@ import type { Upstream } from "./upstream.js";
 const pauseMinMs = 1000;
 const pauseMaxMs = 60_000;
 const failuresShown = 20;
+/** So many chunks of one object may fail in a round; then the round goes on with the next object. */
+const chunkFailuresMax = 8;
+/** Counting how far the fill is looks at every object of the manifest. */
+const progressEveryMs = 1000;
 
 export interface ManifestFillerOptions {
   arena: FrameArena;
   chunkBytes: number;
+  clock: Clock;
   describer: ObjectDescriber;
   fetcher: ChunkFetcher;
   index: ChunkIndex;
@@ -28,7 +33,6 @@ export interface ManifestFillerOptions {
   askSources: (path: string) => Promise<readonly Upstream[]>;
   onProgress: (progress: FillProgress) => void;
   store: ChunkStore;
-  log: Log;
 }
 
 export class ManifestFiller {
@@ -57,73 +61,89 @@ export class ManifestFiller {
 
   async #run(): Promise<void> {
     let pauseMs = pauseMinMs;
+    let bytesHeld = 0;
     while (!this.#stopped) {
       const manifest = this.#manifest;
-      const fetched = await this.#fillRound(manifest);
+      const bytesHeldBefore = bytesHeld;
+      bytesHeld = await this.#fillRound(manifest);
+      if (this.#stopped) return;
       if (manifest !== this.#manifest) {
         pauseMs = pauseMinMs;
         continue;
       }
-      pauseMs = fetched > 0 ? pauseMinMs : Math.min(pauseMs * 2, pauseMaxMs);
+      // What was fetched but could not be kept is no progress: a full disk must not become a storm of fetches.
+      pauseMs = bytesHeld > bytesHeldBefore ? pauseMinMs : Math.min(pauseMs * 2, pauseMaxMs);
       this.#wake = new AbortController();
       await wait(pauseMs, undefined, { signal: this.#wake.signal }).catch(() => {});
     }
   }
 
-  /** Goes over the manifest once. Resolves to how many chunks were stored. */
+  /** Goes over the manifest once. Resolves to how many bytes of it are held then. */
   async #fillRound(manifest: { version: string; items: readonly ManifestItem[] }): Promise<number> {
+    const { clock, onProgress, store } = this.#options;
     const failed: FillProgress["failed"] = [];
-    let fetched = 0;
+    let shownMs = clock.monotonicMs();
     for (const item of manifest.items) {
-      if (this.#stopped || manifest !== this.#manifest) return fetched;
+      if (this.#stopped || manifest !== this.#manifest) return 0;
       try {
-        fetched += await this.#fillObject(item);
+        await this.#fillObject(item);
       } catch (error) {
         if (failed.length < failuresShown) failed.push({ path: item.path, reason: messageOf(error) });
       }
-      this.#options.onProgress({ ...this.#progressOf(manifest), failed });
+      if (clock.monotonicMs() - shownMs < progressEveryMs) continue;
+      onProgress({ ...this.#progressOf(manifest), failed });
+      shownMs = clock.monotonicMs();
     }
-    await this.#options.store.flush();
-    this.#options.onProgress({ ...this.#progressOf(manifest), failed });
-    return fetched;
+    await store.flush();
+    const progress = this.#progressOf(manifest);
+    onProgress({ ...progress, failed });
+    return progress.bytesHeld;
   }
 
-  async #fillObject(item: ManifestItem): Promise<number> {
-    const { describer, index, chunkBytes } = this.#options;
+  async #fillObject(item: ManifestItem): Promise<void> {
+    const { describer, index, chunkBytes, store } = this.#options;
     const known = index.findObject(item.path);
     const outcome =
       known?.etag === item.etag && !isRebuilt(known) ? { object: known } : await describer.describe(item.path, { hops: 0, refresh: true });
     if ("failure" in outcome) throw new Error(outcome.failure);
     const { object } = outcome;
     const key = objectKeyOf(object);
-    const missing: number[] = [];
-    for (let chunk = 0; chunk < chunkCountOf(object.sizeBytes, chunkBytes); chunk++) {
-      if (!index.findChunk(key, chunk)) missing.push(chunk);
-    }
-    if (missing.length === 0) return 0;
+    const chunkCount = chunkCountOf(object.sizeBytes, chunkBytes);
+    let next = 0;
+    const takeMissing = () => {
+      while (next < chunkCount && store.holds(key, next)) next++;
+      return next < chunkCount ? next++ : undefined;
+    };
+    const first = takeMissing();
+    if (first === undefined) return;
+    next = first;
     const sources = await this.#options.askSources(item.path);
+    const failures: unknown[] = [];
+    // Lines never outlive the object: one that fails goes on with the next chunk, or ends when too much has failed.
     const fetchLine = async () => {
-      for (let chunk = missing.shift(); chunk !== undefined && !this.#stopped; chunk = missing.shift()) {
-        while (!this.#options.store.hasRoom) await this.#options.store.flush();
-        await this.#fetchAndStore(object, chunk, sources);
+      for (let chunk = takeMissing(); chunk !== undefined; chunk = takeMissing()) {
+        while (!store.hasRoom) await store.flush();
+        if (this.#stopped || failures.length >= chunkFailuresMax) return;
+        if (!store.hasWritableDisk) {
+          failures.push(new Error("no disk takes chunks"));
+          return;
+        }
+        await this.#fetchAndStore(object, chunk, sources).catch((error: unknown) => failures.push(error));
       }
     };
-    const count = missing.length;
-    await Promise.all(Array.from({ length: Math.min(this.#options.parallelMax, count) }, fetchLine));
-    return count;
+    await Promise.all(Array.from({ length: this.#options.parallelMax }, fetchLine));
+    if (failures.length > 0) throw failures[0];
   }
 
-  #fetchAndStore(object: ObjectRecord, chunk: number, sources: readonly Upstream[]): Promise<void> {
-    const { arena, fetcher, index, store } = this.#options;
-    return new Promise((resolve, reject) => {
-      fetcher.fetch({ object, chunk, hops: 0, sources }, (outcome: FetchOutcome) => {
-        if ("failure" in outcome) return reject(new Error(outcome.failure));
-        // One that was in memory already may not be on a disk.
-        if (!index.findChunk(objectKeyOf(object), chunk)) store.store(object, chunk, outcome.frame);
-        arena.unpin(outcome.frame);
-        resolve();
-      });
-    });
+  async #fetchAndStore(object: ObjectRecord, chunk: number, sources: readonly Upstream[]): Promise<void> {
+    const { arena, fetcher, store } = this.#options;
+    const outcome = await new Promise<FetchOutcome>((resolve) => fetcher.fetch({ object, chunk, hops: 0, sources }, resolve));
+    if ("failure" in outcome) throw new Error(outcome.failure);
+    // One that was in memory already may not be on a disk, and one that has come may have met a store without room.
+    const key = objectKeyOf(object);
+    while (!store.hasRoom && !store.holds(key, chunk)) await store.flush();
+    if (!store.holds(key, chunk)) store.store(object, chunk, outcome.frame);
+    arena.unpin(outcome.frame);
   }
 
   #progressOf(manifest: { version: string; items: readonly ManifestItem[] }): Omit<FillProgress, "failed"> {

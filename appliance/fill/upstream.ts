@@ -25,6 +25,7 @@ export interface UpstreamRange extends UpstreamRequest {
   /** The version that the bytes must be of: what `describe` of some upstream said. */
   sizeBytes: number;
   etag: string;
+  lastModifiedUnixMs: number;
   /** The bytes will be checked against digests; another tag is then no reason to refuse them. */
   digested: boolean;
   offsetBytes: number;

@@ -66,6 +66,8 @@ interface Request {
 /** One response, as far as uWebSockets.js needs to be told. */
 interface Exchange {
   readonly response: HttpResponse;
+  /** An answer to HEAD has no body: the client would take it for the start of the next answer. */
+  readonly headOnly: boolean;
   /** It will be finished after its handler has returned, so it is counted as under way and told when the client leaves. */
   watched: boolean;
   aborted: boolean;
@@ -113,8 +115,8 @@ export class ServeApp {
 
   #receive(response: HttpResponse, request: HttpRequest): void {
     this.#options.counters[counterPlace.requests]!++;
-    const exchange: Exchange = { response, watched: false, aborted: false, sender: undefined };
     const method = request.getMethod();
+    const exchange: Exchange = { response, headOnly: method === "head", watched: false, aborted: false, sender: undefined };
     if (method === "options") return this.#answerPreflight(exchange);
     if (method !== "get" && method !== "head") return this.#refuse(exchange, 405, "Only GET, HEAD and OPTIONS");
     const target = request.getUrl();
@@ -260,7 +262,9 @@ export class ServeApp {
     response.writeHeader("Content-Type", "text/plain; charset=utf-8");
     response.writeHeader("Cache-Control", "no-store");
     writeSharingHeaders(response);
-    response.end(`${reason}\n`);
+    const body = Buffer.from(`${reason}\n`);
+    if (exchange.headOnly) response.writeHeader("Content-Length", String(body.length)).endWithoutBody();
+    else response.end(body);
     this.#finish(exchange);
   }
 

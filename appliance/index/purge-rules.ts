@@ -60,8 +60,9 @@ export class PurgeRules {
     const earlier = this.#rules.get(name) ?? 0;
     if (kind === "prefix" && earlier === 0 && this.#rules.getKeysCount({ start: "p", end: "q" }) >= prefixRulesMax) return false;
     if (kind === "all") {
-      const earlierRules = [...this.#rules.getRange()];
-      for (const { key, value: at } of earlierRules) if (at <= number) void this.#rules.remove(key);
+      // The cursor does not like it when the ground moves under it.
+      const all = Array.from(this.#rules.getRange());
+      for (const { key, value: at } of all) if (at <= number) void this.#rules.remove(key);
     }
     void this.#rules.put(name, Math.max(earlier, number));
     void this.#meta.put(lastName, Math.max(this.last, number));

@@ -1,0 +1,160 @@
+// What the tests of this room stand on: real disks in temporary folders, a real index, an arena, and upstreams that do as they are told.
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { systemClock } from "../../runtime/clock.js";
+import { openLog } from "../../runtime/log.js";
+import { allocateCounters, counterPlace, counterRow, type CounterName } from "../counters.js";
+import { DiskSet } from "../disk/disk-set.js";
+import { SlabFiles } from "../disk/slab-files.js";
+import { slabGeometryOf } from "../disk/slab-geometry.js";
+import { SlotReader, type SlotReadOutcome } from "../disk/slot-reader.js";
+import { SlotWriter } from "../disk/slot-writer.js";
+import { ChunkIndex } from "../index/chunk-index.js";
+import { allocateFrameArena, FrameArena } from "../memory/frame-arena.js";
+import { chunkLengthOf, objectKeyOf, objectKeyWords, type ObjectRecord } from "../object.js";
+import type { Upstream, UpstreamFailure, UpstreamObject, UpstreamRange, UpstreamRequest } from "./upstream.js";
+
+export interface StageOptions {
+  chunkBytes?: number;
+  frames?: number;
+  /** Slots of each disk. */
+  slots?: readonly number[];
+  /** Where the first disk is, when it is not to be a folder of its own. */
+  firstDiskPath?: string;
+}
+
+/** Waits for `condition`, and fails when it does not come true within twenty seconds. */
+export async function until(condition: () => boolean, what = "what was waited for"): Promise<void> {
+  const end = performance.now() + 20_000;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`${what} did not happen in time`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+export function openTemporaryStage(
+  context: TestContext,
+  { chunkBytes = 10, frames = 16, slots = [20, 20], firstDiskPath }: StageOptions = {},
+) {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-fill-"));
+  const geometry = slabGeometryOf(chunkBytes);
+  const index = new ChunkIndex(folder, chunkBytes);
+  const disks = new DiskSet(
+    slots.map((slotCount, diskNumber) => ({
+      diskNumber,
+      uuid: randomUUID(),
+      path: diskNumber === 0 && firstDiskPath ? firstDiskPath : mkdtempSync(join(folder, "disk-")),
+      capacityBytes: slotCount * geometry.slotBytes,
+      slotCount,
+    })),
+  );
+  const files = { read: new SlabFiles(geometry, "read"), write: new SlabFiles(geometry, "write") };
+  const arena = new FrameArena(allocateFrameArena({ ramBytes: frames * Math.ceil(chunkBytes / 64) * 64, chunkBytes }));
+  const counters = counterRow(allocateCounters(1), 0);
+  const reader = new SlotReader({
+    disks,
+    geometry,
+    files: files.read,
+    readsPerDiskMax: 4,
+    waitingPerDiskMax: 1000,
+    onDiskLost: () => {},
+  });
+  const users: (() => Promise<void>)[] = [];
+  context.after(async () => {
+    for (const end of users) await end();
+    await index.close();
+    files.read.closeAll();
+    files.write.closeAll();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return {
+    chunkBytes,
+    folder,
+    index,
+    disks,
+    arena,
+    counters,
+    geometry,
+    writer: new SlotWriter(geometry, files.write),
+    /** What must have ended before the index is closed. */
+    endFirst: (end: () => Promise<void>) => void users.push(end),
+    log: openLog("test", "silent"),
+    clock: systemClock,
+    count: (name: CounterName) => counters[counterPlace[name]]!,
+    /** Reads a chunk from where the index says it lies. */
+    readChunk: (object: ObjectRecord, chunk: number) =>
+      new Promise<SlotReadOutcome | "unknown">((resolve) => {
+        const place = index.findChunk(objectKeyOf(object), chunk);
+        if (!place) return resolve("unknown");
+        const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
+        const into = new Uint8Array(lengthBytes);
+        reader.read({ ...place, objectKey: objectKeyOf(object), chunk, lengthBytes, into }, (outcome) => {
+          const right = into.every((byte, at) => byte === byteAt(object, chunk * chunkBytes + at));
+          resolve(outcome === "ok" && !right ? "wrong-bytes" : outcome);
+        });
+      }),
+    /** A frame with the chunk's bytes, pinned once. */
+    publish: (object: ObjectRecord, chunk: number) => {
+      const frame = arena.allocate();
+      const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
+      const bytes = arena.wholeFrame(frame);
+      for (let at = 0; at < lengthBytes; at++) bytes[at] = byteAt(object, chunk * chunkBytes + at);
+      return arena.publish(frame, objectKeyWords(objectKeyOf(object)), chunk, lengthBytes);
+    },
+  };
+}
+
+export type Stage = ReturnType<typeof openTemporaryStage>;
+
+export function objectOf(path: string, sizeBytes: number, version = 1): ObjectRecord {
+  return { path, sizeBytes, etag: `"${version}"`, lastModifiedUnixMs: 1000, digested: false, checkedUnixMs: 0 };
+}
+
+/** Byte `offset` of an object; every version has its own. */
+export function byteAt({ path, etag }: Pick<ObjectRecord, "path" | "etag">, offset: number): number {
+  return (path.length * 31 + path.charCodeAt(0) + etag.charCodeAt(1) * 101 + offset * 7) & 255;
+}
+
+type Answer<Value> = Value | Promise<Value>;
+
+/** An upstream without a network. Gives right answers unless it is told otherwise. */
+export class ScriptedUpstream implements Upstream {
+  readonly name: string;
+  readonly objects = new Map<string, UpstreamObject>();
+  readonly described: UpstreamRequest[] = [];
+  readonly fetched: UpstreamRange[] = [];
+  /** Asked first; undefined lets the right answer through. */
+  beforeDescribe: (request: UpstreamRequest) => Answer<UpstreamFailure | "not-found" | undefined> = () => undefined;
+  beforeFetch: (range: UpstreamRange) => Answer<UpstreamFailure | "not-found" | "wrong-bytes" | undefined> = () => undefined;
+
+  constructor(name: string, objects: readonly (UpstreamObject & { path: string })[] = []) {
+    this.name = name;
+    for (const { path, ...object } of objects) this.objects.set(path, object);
+  }
+
+  async describe(request: UpstreamRequest): Promise<UpstreamObject | "not-found" | UpstreamFailure> {
+    this.described.push(request);
+    return (await this.beforeDescribe(request)) ?? this.objects.get(request.path) ?? "not-found";
+  }
+
+  async fetch(range: UpstreamRange): Promise<UpstreamFailure | "not-found" | undefined> {
+    this.fetched.push(range);
+    const before = await this.beforeFetch(range);
+    if (before !== undefined && before !== "wrong-bytes") return before;
+    const object = this.objects.get(range.path);
+    if (!object) return "not-found";
+    if (object.etag !== range.etag && !range.digested) return { failure: "version-changed", detail: "scripted" };
+    for (let at = 0; at < range.into.length; at++) {
+      range.into[at] =
+        before === "wrong-bytes"
+          ? 255 - byteAt({ path: range.path, etag: object.etag }, range.offsetBytes + at)
+          : byteAt({ path: range.path, etag: object.etag }, range.offsetBytes + at);
+    }
+    return undefined;
+  }
+
+  async close(): Promise<void> {}
+}
