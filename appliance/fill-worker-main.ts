@@ -100,8 +100,10 @@ parentPort!.on("message", (message: MainToFill) => {
   }
 });
 sweeper.sweep();
+emptier.forgetDisksGone();
 scrubber.start();
 tell({ type: "ready" });
+void store.loadDisks();
 
 async function stop(): Promise<void> {
   scrubber.stop();

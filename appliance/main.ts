@@ -293,7 +293,13 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     tellFill({ type: "stop" });
     const closed = Promise.all([serving.close(), messageFrom(fill, "stopped"), member?.stop(), admin.close()]);
     if ((await Promise.race([closed, wait(closeTimeoutMs, "late")])) === "late") log.warn("a thread did not close in time");
+    const hanging = disks.disks.filter(({ diskNumber }) => disks.hangingOf(diskNumber) > 0).map(({ path }) => path);
     log.info({ cutOff }, "appliance has stopped");
+    if (hanging.length > 0) {
+      // The end of a process waits for its reads, and these may never end.
+      log.warn({ disks: hanging }, "disks still hang; the process is ended by force");
+      endNow();
+    }
   });
 }
 

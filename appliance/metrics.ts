@@ -81,6 +81,11 @@ export function openApplianceMetrics({ arena, counters, disks, monitor, slotByte
     disks.lateReadsOf(diskNumber),
   );
   perDisk(
+    "millrace_disk_hanging_reads",
+    "Reads of a disk that were given up and have not ended yet; each holds a frame and a thread.",
+    ({ diskNumber }) => disks.hangingOf(diskNumber),
+  );
+  perDisk(
     "millrace_disk_read_p99_seconds",
     "Read p99 of a disk over the last ten seconds.",
     ({ diskNumber }) => (monitor.healthOf(diskNumber).readP99Ms ?? 0) / 1000,

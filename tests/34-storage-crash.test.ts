@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync, readdirSync, readSync, renameSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { slabGeometryOf, slabOf, slabPathOf, slotOffsetOf } from "../appliance/disk/slab-geometry.js";
 import { slotHeaderBytes } from "../appliance/disk/slot-header.js";
 import { chunkLengthOf, objectKeyOf } from "../appliance/object.js";
@@ -27,13 +27,26 @@ function forkChurn(folder: string, churnSeed: number): ChildProcess {
   return fork(script, [folder, String(churnSeed)], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
 }
 
+/** A kill is no power cut: what was written is in the kernel's hands, and a sync to a real disk would only make the rounds slower. */
+function memoryFolder(t: TestContext): string {
+  if (!existsSync("/dev/shm")) return temporaryFolder();
+  const folder = mkdtempSync("/dev/shm/millrace-test-");
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
 /** Reads every chunk that the index names, past the index check and the slot reader, and compares its bytes. Returns how many. */
 function assertEveryChunkIsRight({ index, disks }: Storage): number {
   const geometry = slabGeometryOf(defaultChunkBytes);
   let chunks = 0;
   const objects = new Map([...index.heldVersions()].map(({ objectKey, path }) => [objectKey.toString("hex"), path]));
   for (const { objectKey, chunk, diskNumber, slot } of index.chunks()) {
-    const object = index.findObject(objects.get(objectKey.toString("hex"))!)!;
+    const object = index.findObject(objects.get(objectKey.toString("hex"))!);
+    // Purged, and not swept yet: nobody can ask for it.
+    if (!object) {
+      assert.ok(index.purgeProgress.last > index.purgeProgress.swept, "a chunk of an object that is not there");
+      continue;
+    }
     assert.ok(objectKeyOf(object).equals(objectKey), `a chunk of a version of ${object.path} that nobody can ask for`);
     const expected = bytesOf(object, chunk);
     const found = Buffer.alloc(chunkLengthOf(object.sizeBytes, defaultChunkBytes, chunk));
@@ -54,7 +67,7 @@ function assertNothingLeaks({ index, disks }: Storage): void {
 
 test(`${rounds} kills at random moments: every indexed chunk is right, nothing leaks, the check is clean (seed ${seed})`, async (t) => {
   t.diagnostic(`MILLRACE_CRASH_SEED=${seed}`);
-  const folder = temporaryFolder();
+  const folder = memoryFolder(t);
   const random = openRandom(seed);
   const seen = { chunks: 0, chunksMax: 0, toTakeBack: 0 };
   let next = forkChurn(folder, random.below(2 ** 31));
@@ -78,7 +91,7 @@ test(`${rounds} kills at random moments: every indexed chunk is right, nothing l
       assertNothingLeaks(storage);
       const report = await storage.check();
       assert.deepEqual(report.findings, [], `round ${round}`);
-      assert.equal(report.chunks, chunks);
+      assert.ok(report.chunks >= chunks);
       seen.chunks += chunks;
       seen.chunksMax = Math.max(seen.chunksMax, chunks);
       seen.toTakeBack += report.chunksToTakeBack;
@@ -102,7 +115,10 @@ test("the index made anew from the slots after a kill holds at least what the ki
     await once(child, "exit");
     const before = await openStorage({ folder });
     const held = new Set<string>();
-    for (const { objectKey, chunk } of before.index.chunks()) held.add(`${objectKey.toString("hex")}:${chunk}`);
+    const served = new Set<string>();
+    for (const { path, objectKey } of before.index.heldVersions()) if (before.index.findObject(path)) served.add(objectKey.toString("hex"));
+    for (const { objectKey, chunk } of before.index.chunks())
+      if (served.has(objectKey.toString("hex"))) held.add(`${objectKey.toString("hex")}:${chunk}`);
     await before.close();
     rmSync(join(folder, "index"), { recursive: true });
     const report = await rebuildStorage({ folder });

@@ -197,7 +197,11 @@ export class DiskMonitor {
       watched.lastProbe = { verdict, ms };
       watched.goodProbesInRow = good ? watched.goodProbesInRow + 1 : 0;
       watched.badProbesInRow = verdict === "failing" || verdict === "late" ? watched.badProbesInRow + 1 : 0;
-      void ended.finally(() => (watched.probing = false));
+      if (verdict === "late") disks.countHanging(disk.diskNumber, 1);
+      void ended.finally(() => {
+        watched.probing = false;
+        if (verdict === "late") disks.countHanging(disk.diskNumber, -1);
+      });
     });
   }
 

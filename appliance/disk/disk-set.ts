@@ -25,6 +25,7 @@ const words = {
   scrubbed: 7,
   scrubFindings: 8,
   full: 9,
+  hanging: 10,
 } as const;
 const histogramAt = 12;
 
@@ -132,6 +133,15 @@ export class DiskSet {
     Atomics.add(this.#words, at + words.lateReads, 1);
     if (Atomics.add(this.#words, at + words.lateInRow, 1) + 1 < lateInRowMax) return false;
     return this.#fall(at, "suspect");
+  }
+
+  /** Reads and probes that were given up, and may still take a thread and a frame: +1 when it is given up, -1 when it has ended after all. */
+  countHanging(diskNumber: number, difference: 1 | -1): void {
+    Atomics.add(this.#words, this.#at(diskNumber) + words.hanging, difference);
+  }
+
+  hangingOf(diskNumber: number): number {
+    return this.#load(diskNumber, "hanging");
   }
 
   countSuccess(diskNumber: number): void {

@@ -132,6 +132,7 @@ export class SlotReader {
       for (const pending of queue.underWay) {
         if (pending.answered || now - pending.startedAtMs < deadlineMs) continue;
         pending.answered = true;
+        disks.countHanging(queue.disk.diskNumber, 1);
         if (disks.countLate(queue.disk.diskNumber))
           this.#options.onDiskLost(queue.disk, new Error(`reads were not done after ${deadlineMs} ms`));
         pending.done("late");
@@ -160,8 +161,10 @@ export class SlotReader {
       if (file) files.release(file);
       queue.underWay.delete(pending);
       this.#startNext(queue);
-      if (pending.answered) read.onLateEnd?.();
-      else {
+      if (pending.answered) {
+        disks.countHanging(read.diskNumber, -1);
+        read.onLateEnd?.();
+      } else {
         pending.answered = true;
         pending.done(outcome);
       }

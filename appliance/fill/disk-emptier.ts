@@ -49,6 +49,20 @@ export class DiskEmptier {
     void run.finally(() => this.#running.delete(disk.diskNumber));
   }
 
+  /** Forgets what the index says of disks that are not in the settings any more: nobody will read them, and upstream has it. */
+  forgetDisksGone(): void {
+    const { disks, index, log } = this.#options;
+    for (const { diskNumber, path, uuid } of index.knownDisks()) {
+      if (disks.find(diskNumber) || !index.findSlotFrom({ diskNumber, slot: 0 })) continue;
+      const run = (async () => {
+        let chunks = 0;
+        for (let forgotten = 1; forgotten > 0 && !this.#stopped; chunks += forgotten) forgotten = await this.#forgetSome(diskNumber);
+        log.warn({ disk: path, uuid, chunks }, "a disk is not in the settings any more; what it held is forgotten");
+      })().catch((error: unknown) => log.error({ disk: path, error: messageOf(error) }, "a disk could not be forgotten"));
+      this.#running.set(diskNumber, run);
+    }
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#running.values());
@@ -61,7 +75,7 @@ export class DiskEmptier {
     for (let from = 0; !this.#stopped && disks.isRetiring(diskNumber);) {
       index.seeLatest();
       if (disks.stateOf(diskNumber) === "offline") {
-        progress.lost += await this.#forgetSome(disk);
+        progress.lost += await this.#forgetSome(diskNumber);
       } else {
         const batch: (SlotContent & SlotPlace)[] = [];
         while (batch.length < Math.min(chunksAtOnce, Math.max(1, store.roomLeft))) {
@@ -127,11 +141,11 @@ export class DiskEmptier {
   }
 
   /** Resolves to how many slots were forgotten. */
-  async #forgetSome(disk: DiskDescription): Promise<number> {
+  async #forgetSome(diskNumber: number): Promise<number> {
     const { index, onHeldChanged, store } = this.#options;
     const places: SlotPlace[] = [];
-    for (const slot of index.usedSlots(disk.diskNumber)) {
-      places.push({ diskNumber: disk.diskNumber, slot });
+    for (const slot of index.usedSlots(diskNumber)) {
+      places.push({ diskNumber, slot });
       if (places.length === slotsForgottenAtOnce) break;
     }
     const versions = await index.forgetSlots(places);

@@ -61,7 +61,9 @@ export async function rebuildIndex({ path, wanted, geometry, wholeChunks, log, o
     const adopt = async () => {
       const batch = waiting;
       waiting = [];
-      report.chunks += await index.adoptSlots(batch);
+      // Read after the wait: disks adopt side by side.
+      const added = await index.adoptSlots(batch);
+      report.chunks += added;
     };
     await Promise.all(
       disks.disks.map(async (disk) => {

@@ -22,9 +22,9 @@ export function startCheckedLoad({ url, files, random, connections = 4, rangeByt
   const names = [...files.keys()];
   const failures: string[] = [];
   let requests = 0;
-  let stopped = false;
+  const stopping = new AbortController();
   const line = async () => {
-    while (!stopped && failures.length === 0) {
+    while (!stopping.signal.aborted && failures.length === 0) {
       const name = random.pick(names);
       const whole = files.get(name)!;
       const first = random.below(whole.length);
@@ -47,7 +47,7 @@ export function startCheckedLoad({ url, files, random, connections = 4, rangeByt
       return requests;
     },
     async stop() {
-      stopped = true;
+      stopping.abort();
       await Promise.all(lines);
       assert.deepEqual(failures, []);
       return requests;

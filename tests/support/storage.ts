@@ -72,6 +72,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     counters,
     log: silent,
   });
+  await store.loadDisks();
   return {
     index,
     disks,
