@@ -244,7 +244,10 @@ test("bench replays a trace at its own times, each request of it once, over obje
 
 test("a server that the bench started ends with it, even when the bench is killed", async (t) => {
   const folder = temporaryFolder(t);
-  const running = startBench(["--server", "floor", "-w", "ranges-4k", ...small, "--duration", "60s", "--keep-files", folder]);
+  // What a killed bench leaves behind goes with the test.
+  const running = startBench(["--server", "floor", "-w", "ranges-4k", ...small, "--duration", "60s", "--keep-files", folder], {
+    TMPDIR: folder,
+  });
   const servers = () =>
     readdirSync("/proc").filter((pid) => {
       try {

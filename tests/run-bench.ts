@@ -17,9 +17,10 @@ export interface BenchProcess {
   end: Promise<BenchEnd>;
 }
 
-export function startBench(args: readonly string[]): BenchProcess {
+export function startBench(args: readonly string[], env: NodeJS.ProcessEnv = {}): BenchProcess {
   const child = spawn(process.execPath, [join(packageRoot, "cli/millrace.cjs"), "bench", ...args], {
     stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...env },
     timeout: timeLimitMs,
     killSignal: "SIGKILL",
   });

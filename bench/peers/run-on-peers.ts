@@ -227,7 +227,7 @@ class PeerGroup {
         ...options,
         observer: procObserver(() => [member.server.pid]),
         serverFolders: member.readsFrom,
-        fillObjects: member.target.objects.slice(flags.objects),
+        fillObjects: member.target.objects.slice(flags.objects, flags.objects + flags.fillObjects),
       },
     );
     if (round !== null) {

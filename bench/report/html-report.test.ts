@@ -52,7 +52,7 @@ function round(bytesPerSecond: number, factor: number): Round {
         missing: {},
       },
       generator: { cpuSeconds: 1, sendLag: null },
-      otherCpuShare: null,
+      otherCpuShare: 0.25,
     },
     phases: [],
     timeline: Array.from({ length: 8 }, (_, second) => ({
@@ -153,6 +153,8 @@ test("renderHtmlReport() of servers: throughput, its ratio to the peer, CPU per 
   const html = renderHtmlReport([serversResult()]);
   assert.match(html, /<td class="name">floor<\/td><td class="bar" style="--share:100.0%"[^>]*>1.50<\/td><td[^>]*>1.50<\/td>/);
   assert.match(html, />0.667<\/td><td[^>]*>0.67<\/td>/);
+  assert.match(html, /other programs&#39; CPU/);
+  assert.match(html, />25 %<\/td>/);
   assert.match(html, /missing: varnish: varnishd is not installed/);
   assert.match(html, /class="verdict ok">OK: all well/);
   const charts = chartsOf(html);

@@ -45,6 +45,34 @@ function resultOf(rounds: readonly Round[], subject = "nginx"): BenchResult {
   return builder.finish(true);
 }
 
+test("a result says how much of a cold run came from disk, and that a run was not cold", () => {
+  const noteOf = (diskReadBytes: number | null) => {
+    const builder = new ResultBuilder("workload", []);
+    const workload = { name: "cold", title: "", flags: { rate: 0, pageCache: "dropped" } };
+    const round = roundOf(1000);
+    round.total.server.diskReadBytes = diskReadBytes;
+    builder.addRound(round, { subject: "nginx", scheme: "http", workload, generator: "millrace", workers: 1 });
+    return builder.finish(true).notes.find((note) => note.startsWith("cold on nginx (http)"));
+  };
+  assert.equal(noteOf(1280), "cold on nginx (http): read from disk: 128 % of the bytes sent");
+  assert.equal(noteOf(780), "cold on nginx (http): NOT COLD: only 78 % of the bytes sent were read from disk");
+  assert.equal(noteOf(0), "cold on nginx (http): NOT COLD: only 0 % of the bytes sent were read from disk");
+  assert.equal(noteOf(null), "cold on nginx (http): how much came from disk is not known");
+});
+
+test("a replay and an open loop are not taken for a generator without time to spare", () => {
+  const notesWith = (flags: Record<string, string | number>) => {
+    const builder = new ResultBuilder("workload", []);
+    const round = roundOf(1000, { generator: { cpuSeconds: 1, sendLag: null } });
+    const workload = { name: "w", title: "", flags };
+    builder.addRound(round, { subject: "nginx", scheme: "http", workload, generator: "millrace", workers: 1 });
+    return builder.finish(true).notes.join("\n");
+  };
+  assert.match(notesWith({ rate: 0, trace: "" }), /the generator had no processor time to spare/);
+  assert.equal(notesWith({ rate: 0, trace: "t.csv" }), "");
+  assert.equal(notesWith({ rate: 10, trace: "" }), "");
+});
+
 test("spreadOf() gives the middle of odd and even counts, and null for nothing known", () => {
   assert.deepEqual(spreadOf([3, null, 1, 2]), { median: 2, min: 1, max: 3 });
   assert.deepEqual(spreadOf([4, 1]), { median: 2.5, min: 1, max: 4 });

@@ -51,6 +51,8 @@ export async function runOnUrl(request: UrlRequest, result: ResultBuilder): Prom
       const wanted = flags.objects + (flags.fillConnections > 0 ? flags.fillObjects : 0);
       const replay = await readReplayOf(flags);
       const set = replay?.objects ?? objects ?? generatedObjects(wanted, bytesOf("objectSize", flags.objectSize));
+      if (replay === null && objects !== null && objects.length < wanted)
+        result.note(`${workload.name}: the catalog has only ${objects.length} objects, ${wanted} were asked for`);
       const { caPem, insecure, headers, workers } = request;
       for (let round = 0; round < flags.rounds; round++) {
         if (request.signal.aborted) return false;
@@ -65,7 +67,7 @@ export async function runOnUrl(request: UrlRequest, result: ResultBuilder): Prom
             serverFolders: request.serverFolders,
             midRun: request.midRun,
             signal: request.signal,
-            fillObjects: set.slice(flags.objects),
+            fillObjects: set.slice(flags.objects, flags.objects + flags.fillObjects),
             onProgress: bar.update,
           },
         );

@@ -78,6 +78,7 @@ export function flagsOf(workload: Workload, typed: Partial<WorkloadFlags>): Work
 /** The command-line flags that a workload stands for: "--range 4KiB --connections 64". */
 export function flagsText(flags: Partial<WorkloadFlags>): string {
   return Object.entries(flags)
+    .filter(([, value]) => value !== "")
     .map(([key, value]) => `${flagName(key)} ${value}`)
     .join(" ");
 }
