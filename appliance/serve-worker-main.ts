@@ -15,8 +15,10 @@ import { ServeApp } from "./http/serve-app.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { FrameArena } from "./memory/frame-arena.js";
 import { ChunkGetter } from "./serve/chunk-getter.js";
+import { ClientRules } from "./serve/client-rules.js";
 import { FillClient } from "./serve/fill-client.js";
 import { ObjectFinder } from "./serve/object-finder.js";
+import { RangeWarmer } from "./serve/range-warmer.js";
 import { TokenChecker } from "./serve/token-checker.js";
 import { tokenRulesOf } from "./settings.js";
 import type { ServeWorkerData } from "./worker-data.js";
@@ -63,6 +65,8 @@ try {
     reader,
   });
   const tokens = new TokenChecker(tokenRulesOf(settings), systemClock);
+  const clients = new ClientRules(settings.clients);
+  const warmer = settings.cmcd.warm ? new RangeWarmer({ arena, chunkBytes: settings.chunk, counters, finder, getter }) : undefined;
   const redirect = settings.upstreams.find(({ url }) => /^https?:/.test(url))?.url ?? "";
   const handler = new RequestHandler({
     arena,
@@ -74,7 +78,9 @@ try {
     miss: settings.miss,
     redirectBase: redirect.endsWith("/") ? redirect : `${redirect}/`,
     requestsMax: settings.limits.requestsPerWorker,
+    clients,
     tokens,
+    warmer,
     crashPath: process.env["MILLRACE_FAULTS"] === "crash" ? ".millrace/faults/crash" : undefined,
   });
   const certificates = settings.listen.tls ? readCertificates(settings.listen.tls) : [];
@@ -111,6 +117,7 @@ try {
     if (message.type === "drain") void app.drain().then(() => tell({ type: "drained" }));
     else if (message.type === "close") close();
     else {
+      clients.setRules(message.settings.clients);
       tokens.setRules(tokenRulesOf(message.settings));
       const { tls } = message.settings.listen;
       try {

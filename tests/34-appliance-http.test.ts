@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import fc from "fast-check";
 import { request } from "undici";
 import { sendRaw } from "./support/send-raw.js";
-import { readStatus, startAppliance, type ApplianceFixture } from "./support/start-appliance.js";
+import { readMetric, readStatus, startAppliance, type ApplianceFixture } from "./support/start-appliance.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 import { waitUntil } from "./support/wait-until.js";
 
@@ -130,6 +130,42 @@ for (const [name, lines, expected] of rows) {
     assert.match(text.slice(0, 700), expected);
   });
 }
+
+test("what a player names as its next in CMCD is in memory when it asks", async () => {
+  // 64 frames hold 832 bytes: after the whole film its middle is out, all of it or nearly.
+  await get({});
+  const warmed = await readMetric(appliance, "millrace_warmed_chunks_total");
+  const hint = encodeURIComponent('bl=100,nor="film.mp4",nrr="1300-1340"');
+  const asked = await request(`${appliance.url}film.mp4?CMCD=${hint}`, { headers: { range: "bytes=2990-2999" } });
+  await asked.body.dump();
+  await waitUntil("chunks are warmed", async () => (await readMetric(appliance, "millrace_warmed_chunks_total")) > warmed);
+  await waitUntil("nothing is read any more", async () => (await readStatus(appliance)).memory.pinned === 0);
+  const warmedBy = await readMetric(appliance, "millrace_warmed_chunks_total");
+  assert.ok(warmedBy <= warmed + 4);
+  const line = 'millrace_chunks_served_total{from="disk"}';
+  const fromDisk = await readMetric(appliance, line);
+  assert.ok((await get({ range: "bytes=1300-1340" })).body.equals(content.subarray(1300, 1341)));
+  assert.equal(await readMetric(appliance, line), fromDisk);
+  // A hint on what is here already costs nothing, and one that names another host is not followed.
+  for (const cmcd of ['nrr="1300-1340"', 'nor="http://other.example/film.mp4"', 'nor="nothing.mp4"', 'nrr="x"']) {
+    assert.equal((await get({ range: "bytes=0-1", "cmcd-request": cmcd })).status, 206);
+  }
+  assert.equal(await readMetric(appliance, "millrace_warmed_chunks_total"), warmedBy);
+});
+
+test("clients that the settings deny, or do not allow, get 403", async () => {
+  for (const [name, clients, status] of [
+    ["denied", { deny: ["127.0.0.0/8"] }, 403],
+    ["not-allowed", { allow: ["198.51.100.0/24"] }, 403],
+    ["allowed", { allow: ["127.0.0.1"], deny: ["198.51.100.0/24"] }, 200],
+  ] as const) {
+    mkdirSync(join(folder, name));
+    const other = await startAppliance({ folder: join(folder, name), upstreams: [`file://${folder}/origin/`], settings: { clients } });
+    assert.equal((await fetch(`${other.url}film.mp4`)).status, status, name);
+    assert.equal(await readMetric(other, 'millrace_requests_refused_total{reason="client-refused"}'), status === 403 ? 1 : 0);
+    assert.equal((await other.stop()).code, 0);
+  }
+});
 
 test("pipelined requests are answered in their order when their chunks are in memory", async () => {
   await get({ range: "bytes=0-3" });

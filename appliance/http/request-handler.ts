@@ -8,6 +8,8 @@ import type { ChunkGetter } from "../serve/chunk-getter.js";
 import { decideResponse, type BodyDecision, type PartsDecision } from "../serve/decide-response.js";
 import type { FillClient } from "../serve/fill-client.js";
 import type { ObjectFinder, ServedObject } from "../serve/object-finder.js";
+import type { RangeWarmer } from "../serve/range-warmer.js";
+import type { ClientRules } from "../serve/client-rules.js";
 import { parseObjectPath } from "../serve/parse-object-path.js";
 import type { TokenChecker, TokenRefusal } from "../serve/token-checker.js";
 import { BodySender, noBytes, type Body } from "./body-sender.js";
@@ -43,7 +45,10 @@ export interface RequestHandlerOptions {
   redirectBase: string;
   /** Requests under way at once in this worker; beyond it the answer is 503. */
   requestsMax: number;
+  clients: ClientRules;
   tokens: TokenChecker;
+  /** Undefined: what players say in CMCD is not looked at. */
+  warmer?: RangeWarmer | undefined;
   /** Tests ask for this path to see a worker crash; undefined in earnest. */
   crashPath?: string | undefined;
 }
@@ -75,7 +80,11 @@ export class RequestHandler {
       return this.#refuse(response, 405, "Only GET, HEAD and OPTIONS", false);
     }
     const headOnly = method === "head";
-    const { tokens } = this.#options;
+    const { clients, tokens, warmer } = this.#options;
+    if (clients.active && clients.refuses(new Uint8Array(response.getRemoteAddress()))) {
+      counters[counterPlace["client-refused"]]!++;
+      return this.#refuse(response, 403, "Refused: client-refused", headOnly);
+    }
     let target = request.getUrl();
     let token = "";
     if (tokens.active && target.startsWith(tokenPrefix)) {
@@ -95,6 +104,10 @@ export class RequestHandler {
     if (this.#underWay >= requestsMax) return this.#refuse(response, 503, "Too many requests are under way", headOnly);
     const exchange = new Exchange(response, request, { method: headOnly ? "HEAD" : "GET", path });
     if (path.startsWith(reservedPrefix)) return this.#receiveReserved(exchange);
+    if (warmer) {
+      const cmcd = request.getHeader("cmcd-request") || (request.getQuery("CMCD") ?? "");
+      if (cmcd !== "") warmer.warm(cmcd, path, (next) => !tokens.active || this.#checkToken(response, request, token, next) === undefined);
+    }
     const object = this.#options.finder.findKnown(path);
     if (object) this.#answer(exchange, object);
     else this.#ask(exchange, path, (found) => this.#answer(exchange, found));
