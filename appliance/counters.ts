@@ -62,6 +62,10 @@ export const counterTable = {
     name: "millrace_warmed_chunks_total",
     help: "Chunks brought into memory because a player said in CMCD that it would ask for them next.",
   },
+  accessLogDropped: {
+    name: "millrace_access_log_dropped_lines_total",
+    help: "Lines of the access log that were dropped because its disk was slower than the requests. Put it on another disk.",
+  },
   workerCrashes: {
     name: "millrace_worker_crashes_total",
     help: "Serving workers that ended by a bug and were started again. Not 0: report the stack that the log has.",

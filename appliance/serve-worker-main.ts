@@ -10,6 +10,7 @@ import { SlabFiles } from "./disk/slab-files.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
 import { SlotReader } from "./disk/slot-reader.js";
 import type { MainToServe, ServeToMain } from "./fill-messages.js";
+import { AccessLog } from "./http/access-log.js";
 import { RequestHandler } from "./http/request-handler.js";
 import { ServeApp } from "./http/serve-app.js";
 import { ChunkIndex } from "./index/chunk-index.js";
@@ -67,6 +68,8 @@ try {
   const tokens = new TokenChecker(tokenRulesOf(settings), systemClock);
   const clients = new ClientRules(settings.clients);
   const warmer = settings.cmcd.warm ? new RangeWarmer({ arena, chunkBytes: settings.chunk, counters, finder, getter }) : undefined;
+  const onError = (error: Error) => log.error({ error: error.message }, "the access log cannot be written");
+  const accessLog = settings.accessLog && new AccessLog(settings.accessLog.path, { counters, onError });
   const redirect = settings.upstreams.find(({ url }) => /^https?:/.test(url))?.url ?? "";
   const handler = new RequestHandler({
     arena,
@@ -78,6 +81,7 @@ try {
     miss: settings.miss,
     redirectBase: redirect.endsWith("/") ? redirect : `${redirect}/`,
     requestsMax: settings.limits.requestsPerWorker,
+    accessLog,
     clients,
     tokens,
     warmer,
@@ -106,6 +110,7 @@ try {
   const close = () => {
     app.close();
     fill.close();
+    accessLog?.close();
     parentPort!.close();
     void index.close();
   };
@@ -117,6 +122,7 @@ try {
     if (message.type === "drain") void app.drain().then(() => tell({ type: "drained" }));
     else if (message.type === "close") close();
     else {
+      accessLog?.reopen();
       clients.setRules(message.settings.clients);
       tokens.setRules(tokenRulesOf(message.settings));
       const { tls } = message.settings.listen;

@@ -135,6 +135,8 @@ export const applianceSettings = z
         deadline: durationSetting().default(30_000),
       })
       .prefault({}),
+    /** A line of JSON per response, appended to this file; SIGHUP opens it anew. Without it requests are counted only. */
+    accessLog: z.strictObject({ path: z.string().min(1) }).optional(),
     log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
   })
   .superRefine((settings, context) => {
