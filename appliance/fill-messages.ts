@@ -1,5 +1,6 @@
 // What the threads of an appliance say to each other. Plain data, sent by structured clone.
 import type { MessagePort } from "node:worker_threads";
+import type { DiskDescription } from "./disk/disk-set.js";
 import type { ObjectRecord } from "./object.js";
 import type { ApplianceSettings } from "./settings.js";
 
@@ -58,21 +59,50 @@ export interface FillProgress {
 export type MainToFill =
   | { type: "manifest"; version: string; items: ManifestItem[] }
   | { type: "sources"; id: number; urls: string[] }
+  | DiskMessage
+  /** Move the chunks of a disk to the others. */
+  | { type: "empty-disk"; diskNumber: number }
+  /** Something was purged: get its space back. */
+  | { type: "purged" }
   /** The line of a serving worker, also of one that has been started again. */
   | { type: "serve"; port: MessagePort }
   | { type: "stop" };
+
+/** What every thread is told of disks that come and go. */
+export type DiskMessage =
+  | { type: "disk-added"; disk: DiskDescription }
+  /** It is out of use: let go of its files, so that it can be unmounted. */
+  | { type: "disk-closed"; diskNumber: number };
+
+/** How far the emptying of a disk is. `left` counts its chunks that are still in the index. */
+export interface EmptyingProgress {
+  diskNumber: number;
+  moved: number;
+  /** Could not be read any more; they are fetched again when they are wanted. */
+  lost: number;
+  left: number;
+  done: boolean;
+}
 
 export type FillToMain =
   | { type: "ready" }
   | { type: "held-changed"; paths: string[] }
   | { type: "ask-sources"; id: number; path: string }
   | { type: "progress"; progress: FillProgress }
+  | { type: "emptying"; progress: EmptyingProgress }
   | { type: "stopped" };
 
-export type MainToServe = { type: "reload"; settings: ApplianceSettings } | { type: "drain" } | { type: "close" };
+export type MainToServe =
+  | { type: "reload"; settings: ApplianceSettings }
+  | { type: "drain" }
+  | { type: "close" }
+  | { type: "purged" }
+  | DiskMessage;
 
 export type ServeToMain =
   | { type: "listening" }
+  /** Nothing from before the last purge is answered any more. */
+  | { type: "purge-seen" }
   | { type: "failed"; code: string; message: string }
   | { type: "reload-failed"; error: string }
   | { type: "drained" }

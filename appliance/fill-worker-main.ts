@@ -5,10 +5,14 @@ import { counterRow } from "./counters.js";
 import { DiskSet } from "./disk/disk-set.js";
 import { SlabFiles } from "./disk/slab-files.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
+import { SlotReader } from "./disk/slot-reader.js";
 import { SlotWriter } from "./disk/slot-writer.js";
 import type { FillToMain, MainToFill } from "./fill-messages.js";
+import { DiskEmptier } from "./fill/disk-emptier.js";
+import { DiskScrubber } from "./fill/disk-scrubber.js";
 import { FillService } from "./fill/fill-service.js";
 import { openUpstream } from "./fill/open-upstream.js";
+import { PurgeSweeper } from "./fill/purge-sweeper.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { FrameArena } from "./memory/frame-arena.js";
 import type { FillWorkerData } from "./worker-data.js";
@@ -17,26 +21,93 @@ const data = workerData as FillWorkerData;
 const { settings } = data;
 const tell = (message: FillToMain) => parentPort!.postMessage(message);
 
+/** What scrub and emptying have under way at one disk: requests go first. */
+const backgroundReadsPerDisk = 2;
+const waitingBackgroundReadsPerDisk = 64;
+/** Nobody waits for these reads, and they wait in a queue of two: a busy disk is not a sick one. */
+const backgroundPatience = 10;
+
 const geometry = slabGeometryOf(settings.chunk);
 const http = {
   connections: settings.fill.connections,
   connectTimeoutMs: settings.fill.connectTimeout,
   silenceTimeoutMs: settings.fill.silenceTimeout,
 };
+const log = openLog("appliance", settings.log.level).child({ thread: "fill" });
+const arena = new FrameArena(data.arena);
+const disks = new DiskSet(data.disks, data.diskStates);
+const index = new ChunkIndex(settings.index, settings.chunk);
+const writer = new SlotWriter(geometry, new SlabFiles(geometry, "write"));
+const onHeldChanged = (paths: readonly string[]) => tell({ type: "held-changed", paths: [...paths] });
 const service = new FillService({
-  arena: new FrameArena(data.arena),
+  arena,
   chunkBytes: settings.chunk,
   counters: counterRow(data.counters, data.thread),
-  disks: new DiskSet(data.disks, data.diskStates),
-  index: new ChunkIndex(settings.index, settings.chunk),
-  log: openLog("appliance", settings.log.level).child({ thread: "fill" }),
+  disks,
+  index,
+  log,
   fetchesMax: settings.fill.fetches,
   waitingFetchesMax: settings.fill.waiting,
   manifestFetchesMax: settings.fill.manifestFetches,
-  openSource: (url) => openUpstream(url, http),
+  openSource: (url) => openUpstream({ url }, http),
   toMain: tell,
-  upstreams: settings.upstreams.map(({ url }) => openUpstream(url, http)),
-  writer: new SlotWriter(geometry, new SlabFiles(geometry, "write")),
+  upstreams: settings.upstreams.map((upstream) => openUpstream(upstream, http)),
+  writer,
 });
-parentPort!.on("message", (message: MainToFill) => service.handle(message));
+const { store } = service;
+const readFiles = new SlabFiles(geometry, "read");
+const reader = new SlotReader({
+  disks,
+  geometry,
+  files: readFiles,
+  readsPerDiskMax: backgroundReadsPerDisk,
+  waitingPerDiskMax: waitingBackgroundReadsPerDisk,
+  deadlineMs: settings.limits.diskReadTimeout * backgroundPatience,
+  onDiskLost: (disk, error) => log.error({ disk: disk.path, error: error.message }, "a disk failed to read"),
+});
+const sweeper = new PurgeSweeper({ index, store, onHeldChanged, log });
+const emptier = new DiskEmptier({
+  arena,
+  chunkBytes: settings.chunk,
+  disks,
+  index,
+  reader,
+  store,
+  onHeldChanged,
+  onProgress: (progress) => tell({ type: "emptying", progress }),
+  log,
+});
+const scrubber = new DiskScrubber({ chunkBytes: settings.chunk, disks, index, reader, store, roundMs: settings.scrub.every, log });
+
+parentPort!.on("message", (message: MainToFill) => {
+  switch (message.type) {
+    case "disk-added":
+      if (!disks.find(message.disk.diskNumber)) disks.add(message.disk);
+      return store.addDisk(message.disk);
+    case "disk-closed": {
+      const disk = disks.find(message.diskNumber)!;
+      writer.closeDisk(disk);
+      return readFiles.closeDisk(disk.path);
+    }
+    case "empty-disk":
+      return emptier.empty(disks.find(message.diskNumber)!);
+    case "purged":
+      return sweeper.sweep();
+    case "stop":
+      return void stop();
+    default:
+      return service.handle(message);
+  }
+});
+sweeper.sweep();
+emptier.forgetDisksGone();
+scrubber.start();
 tell({ type: "ready" });
+void store.loadDisks();
+
+async function stop(): Promise<void> {
+  scrubber.stop();
+  // The index stays open: fetches that are still under way may look into it until the process ends. All that was committed is safe.
+  await Promise.all([emptier.stop(), sweeper.stop(), service.stop()]);
+  tell({ type: "stopped" });
+}

@@ -17,9 +17,12 @@ import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
 import { HoldingsReporter } from "./agent/holdings-reporter.js";
 import { readLease, writeLease } from "./agent/lease-file.js";
+import { StorageControl } from "./agent/storage-control.js";
 import { allocateCounters, sumCounter } from "./counters.js";
+import { DiskMonitor } from "./disk/disk-monitor.js";
+import { ioThreadsOf, readsPerDiskOf } from "./disk/io-threads.js";
 import { openDisks } from "./disk/open-disks.js";
-import type { DiskSet } from "./disk/disk-set.js";
+import { probeDisk } from "./disk/probe-disk.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
 import type { FillProgress, FillToMain, MainToFill } from "./fill-messages.js";
 import { openUpstream } from "./fill/open-upstream.js";
@@ -51,7 +54,8 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const log = openLog("appliance", settings.log.level);
   if (settings.listen.tls) readCertificates(settings.listen.tls);
   // Mistyped URLs are found here, by name, and not in a worker.
-  for (const { url } of settings.upstreams) await openUpstream(url, { connections: 1, connectTimeoutMs: 1, silenceTimeoutMs: 1 }).close();
+  for (const upstream of settings.upstreams)
+    await openUpstream(upstream, { connections: 1, connectTimeoutMs: 1, silenceTimeoutMs: 1 }).close();
   const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url);
   try {
     mkdirSync(settings.index, { recursive: true });
@@ -65,6 +69,18 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
   const disks = await openDisks({ wanted: settings.disks, geometry, register: index, log });
+  const readsPerDisk = readsPerDiskOf({
+    threads: ioThreadsOf(process.env),
+    disks: disks.disks.length,
+    workers: settings.workers,
+    wanted: settings.limits.readsPerDisk,
+  });
+  if (!readsPerDisk.enough) {
+    log.warn(
+      { threads: ioThreadsOf(process.env), disks: disks.disks.length, workers: settings.workers },
+      "a disk that hangs could stall the others: start with a higher UV_THREADPOOL_SIZE (at most 1024), or fewer workers",
+    );
+  }
   let applianceId = index.getMeta<string>("applianceId");
   if (!applianceId) await index.putMeta("applianceId", (applianceId = randomUUID()));
 
@@ -72,13 +88,44 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const arena = new FrameArena(arenaMemory);
   const counters = allocateCounters(settings.workers + 1);
   const port = await takePort(settings.listen.host, settings.listen.port);
-  const shared = { arena: arenaMemory, counters, disks: disks.disks, diskStates: disks.memory };
+  const shared = { arena: arenaMemory, counters, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
 
   let whyNotReady: "starting" | "draining" | undefined = "starting";
   let drainingSinceMs: number | undefined;
   let progress: FillProgress | undefined;
   let member: FleetMember | undefined;
-  const registry = openApplianceMetrics({ arena, counters, disks, slotBytes: geometry.slotBytes });
+  let serving: ServeWorkers | undefined;
+  const monitor = new DiskMonitor({
+    disks,
+    clock: systemClock,
+    log,
+    probe: (disk) => probeDisk(disk, geometry, settings.limits.diskReadTimeout * 5),
+    onChange: ({ disk, to }) => {
+      if (to === "offline" || to === "retired") {
+        const message = { type: "disk-closed", diskNumber: disk.diskNumber } as const;
+        serving?.tell(message);
+        tellFill(message);
+      }
+      member?.hurry();
+    },
+  });
+  const storage = new StorageControl({
+    disks,
+    geometry,
+    index,
+    monitor,
+    announceDisk: (disk) => {
+      serving?.tell({ type: "disk-added", disk });
+      tellFill({ type: "disk-added", disk });
+    },
+    startEmptying: (diskNumber) => tellFill({ type: "empty-disk", diskNumber }),
+    announcePurge: async () => {
+      await serving?.tellAndWait({ type: "purged" }, "purge-seen");
+      tellFill({ type: "purged" });
+    },
+    log,
+  });
+  const registry = openApplianceMetrics({ arena, counters, disks, monitor, slotBytes: geometry.slotBytes });
   const bootId = randomUUID();
   const scheme = settings.listen.tls ? "https" : "http";
   const publicUrl = settings.listen.publicUrl ?? `${scheme}://${hostInUrl(settings.listen.host)}:${port}/`;
@@ -89,13 +136,6 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     port: settings.admin.port,
     registry,
     whyNotReady: () => whyNotReady,
-    actions: {
-      "/drain": () => {
-        // The same as SIGTERM; asking twice is not asking to stop at once.
-        if (whyNotReady !== "draining") process.kill(process.pid, "SIGTERM");
-        return { state: "draining", deadlineSeconds: settings.drain.deadline / 1000 };
-      },
-    },
     status: () => ({
       applianceId,
       bootId,
@@ -119,12 +159,26 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
               responsesLeft: sumCounter(counters, "underWay"),
             },
       memory: arena.counts(),
-      disks: diskStatuses(disks, geometry.slotBytes),
+      disks: storage.statuses(),
       fill: progress ?? null,
     }),
+    actions: {
+      "/disks/add": (body) => whenLive(() => storage.addDisk(body)),
+      "/disks/retire": (body) => whenLive(() => storage.retireDisk(body)),
+      "/drain": async () => {
+        // The same as SIGTERM; asking twice is not asking to stop at once.
+        if (whyNotReady !== "draining") process.kill(process.pid, "SIGTERM");
+        return { state: "draining", deadlineSeconds: settings.drain.deadline / 1000 };
+      },
+      "/purge": (body) => whenLive(() => storage.purge(body)),
+    },
   });
+  const whenLive = async (action: () => Promise<unknown>) => {
+    if (whyNotReady) throw new OperatingError("not-ready", `Cannot do this now: the appliance is ${whyNotReady}`, { retryable: true });
+    return action();
+  };
   const fill = new Worker(new URL("fill-worker-main.js", import.meta.url), {
-    workerData: { ...shared, settings, thread: settings.workers } satisfies FillWorkerData,
+    workerData: { ...shared, settings, disks: disks.disks, thread: settings.workers } satisfies FillWorkerData,
   });
   fill.on("error", (error) => {
     // State is shared with this thread, and may be half changed: a fresh start is the only one that can be trusted.
@@ -132,9 +186,11 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     endNow();
   });
   await messageFrom(fill, "ready");
-  const serving = new ServeWorkers({
+  const tellFill = (message: MainToFill) => fill.postMessage(message);
+  serving = new ServeWorkers({
     settings,
-    shared: { ...shared, listenPort: port },
+    // A worker that is started again finds the disks that have come since.
+    shared: () => ({ ...shared, disks: disks.disks, listenPort: port }),
     connectFill: (line) => fill.postMessage({ type: "serve", port: line } satisfies MainToFill, [line]),
     log,
   });
@@ -157,7 +213,11 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       role,
       dataUrl,
       adminUrl: `http://${hostInUrl(settings.admin.host)}:${admin.port}/`,
-      capacityBytes: BigInt(disks.disks.reduce((sum, { slotCount }) => sum + slotCount * settings.chunk, 0)),
+      capacityBytes: BigInt(
+        disks.disks
+          .filter(({ diskNumber }) => !disks.isLost(diskNumber))
+          .reduce((sum, { slotCount }) => sum + slotCount * settings.chunk, 0),
+      ),
       chunkBytes: settings.chunk,
       softwareVersion: packageVersion,
     }),
@@ -168,7 +228,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       heldBytes: BigInt(heldBytes()),
     }),
     disks: () =>
-      diskStatuses(disks, geometry.slotBytes).map(({ uuid, path, state, capacityBytes, usedBytes }) => ({
+      storage.statuses().map(({ uuid, path, state, capacityBytes, usedBytes }) => ({
         uuid,
         path,
         state: DiskState[`DISK_STATE_${state.toUpperCase()}` as keyof typeof DiskState],
@@ -202,16 +262,18 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       onLease: (lease) => writeLease(leaseFile, lease),
       onManifest: (version, items) => tellFill({ type: "manifest", version, items }),
     });
-  const tellFill = (message: MainToFill) => fill.postMessage(message);
   fill.on("message", (message: FillToMain) => {
     if (message.type === "held-changed") holdings.noteChanged(message.paths);
     else if (message.type === "progress") progress = message.progress;
+    else if (message.type === "emptying") void storage.noteEmptying(message.progress);
     else if (message.type === "ask-sources") {
       const { id, path } = message;
       void (member?.rankSources(path) ?? Promise.resolve([])).then((urls) => tellFill({ type: "sources", id, urls }));
     }
   });
   member?.start();
+  monitor.start();
+  storage.resumeEmptying();
   log.info(
     { dataUrl, admin: admin.port, workers: settings.workers, frames: arena.frameCount, disks: disks.disks.length, applianceId },
     "appliance is up",
@@ -227,10 +289,17 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     reload?.close();
     await Promise.race([serving.drain(), wait(settings.drain.deadline)]);
     const cutOff = sumCounter(counters, "underWay");
+    monitor.stop();
     tellFill({ type: "stop" });
     const closed = Promise.all([serving.close(), messageFrom(fill, "stopped"), member?.stop(), admin.close()]);
     if ((await Promise.race([closed, wait(closeTimeoutMs, "late")])) === "late") log.warn("a thread did not close in time");
+    const hanging = disks.disks.filter(({ diskNumber }) => disks.hangingOf(diskNumber) > 0).map(({ path }) => path);
     log.info({ cutOff }, "appliance has stopped");
+    if (hanging.length > 0) {
+      // The end of a process waits for its reads, and these may never end.
+      log.warn({ disks: hanging }, "disks still hang; the process is ended by force");
+      endNow();
+    }
   });
 }
 
@@ -253,17 +322,6 @@ async function takePort(host: string, port: number): Promise<number> {
   const taken = (probe.address() as AddressInfo).port;
   await new Promise((resolve) => probe.close(resolve));
   return taken;
-}
-
-function diskStatuses(disks: DiskSet, slotBytes: number) {
-  return disks.disks.map(({ diskNumber, uuid, path, capacityBytes }) => ({
-    path,
-    uuid,
-    state: disks.stateOf(diskNumber),
-    capacityBytes,
-    usedBytes: disks.usedSlotsOf(diskNumber) * slotBytes,
-    errors: disks.errorsOf(diskNumber),
-  }));
 }
 
 function hostInUrl(host: string): string {

@@ -2,6 +2,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import { counterTable, sumCounter, type CounterName } from "./counters.js";
 import { diskStates, type DiskSet } from "./disk/disk-set.js";
+import type { DiskMonitor } from "./disk/disk-monitor.js";
 import type { FrameArena } from "./memory/frame-arena.js";
 
 type CounterRow = { name: string; labels?: Record<string, string>; help?: string };
@@ -10,11 +11,12 @@ export interface ApplianceMetricsOptions {
   arena: FrameArena;
   counters: SharedArrayBuffer;
   disks: DiskSet;
+  monitor: DiskMonitor;
   slotBytes: number;
 }
 
 /** A registry that reads everything anew at each scrape. */
-export function openApplianceMetrics({ arena, counters, disks, slotBytes }: ApplianceMetricsOptions): Registry {
+export function openApplianceMetrics({ arena, counters, disks, monitor, slotBytes }: ApplianceMetricsOptions): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
 
@@ -55,7 +57,7 @@ export function openApplianceMetrics({ arena, counters, disks, slotBytes }: Appl
   });
   gauge({
     name: "millrace_disk_state",
-    help: "1 for the state that a disk is in. offline: look at its errors, replace it, restart the appliance.",
+    help: "1 for the state that a disk is in. suspect: it is slow or failing, and comes back by itself when it is well. offline: replace it.",
     labelNames: ["disk", "state"],
     collect() {
       for (const { diskNumber, path } of disks.disks) {
@@ -75,5 +77,36 @@ export function openApplianceMetrics({ arena, counters, disks, slotBytes }: Appl
   perDisk("millrace_disk_capacity_bytes", "What a disk may hold, by its setting.", ({ capacityBytes }) => capacityBytes);
   perDisk("millrace_disk_used_bytes", "Slots in use on a disk.", ({ diskNumber }) => disks.usedSlotsOf(diskNumber) * slotBytes);
   perDisk("millrace_disk_errors", "Errors of a disk since the start.", ({ diskNumber }) => disks.errorsOf(diskNumber));
+  perDisk("millrace_disk_late_reads", "Reads of a disk that missed their deadline; they were answered from upstream.", ({ diskNumber }) =>
+    disks.lateReadsOf(diskNumber),
+  );
+  perDisk(
+    "millrace_disk_hanging_reads",
+    "Reads of a disk that were given up and have not ended yet; each holds a frame and a thread.",
+    ({ diskNumber }) => disks.hangingOf(diskNumber),
+  );
+  perDisk(
+    "millrace_disk_read_p99_seconds",
+    "Read p99 of a disk over the last ten seconds.",
+    ({ diskNumber }) => (monitor.healthOf(diskNumber).readP99Ms ?? 0) / 1000,
+  );
+  perDisk(
+    "millrace_disk_falls",
+    "How often a disk left the state online since the start.",
+    ({ diskNumber }) => monitor.healthOf(diskNumber).falls,
+  );
+  perDisk("millrace_disk_full", "1 while the file system has no room for what the disk may hold by its setting.", ({ diskNumber }) =>
+    disks.isFull(diskNumber) ? 1 : 0,
+  );
+  perDisk(
+    "millrace_disk_scrubbed_slots",
+    "Slots that were read and checked in the background since the start.",
+    ({ diskNumber }) => disks.scrubbedOf(diskNumber).slots,
+  );
+  perDisk(
+    "millrace_disk_scrub_findings",
+    "Slots that the background check found bad; they were dropped. More than a few: the disk alters data; retire it.",
+    ({ diskNumber }) => disks.scrubbedOf(diskNumber).findings,
+  );
   return registry;
 }

@@ -23,16 +23,27 @@ export interface ObjectRecord {
   digested: boolean;
   /** When an upstream last said that this is the newest version; wall clock. */
   checkedUnixMs: number;
+  /** The last purge that its path had been through when it was described; absent before the first. Bytes from before a purge have another key. */
+  generation?: number;
+}
+
+/** What tells versions of objects apart. */
+export type ObjectVersion = Pick<ObjectRecord, "path" | "etag" | "sizeBytes" | "lastModifiedUnixMs" | "generation">;
+
+/** Whether all that is known of the object comes from slots: no upstream has been asked since, and its digests are not known. */
+export function isRebuilt(object: ObjectRecord): boolean {
+  return object.checkedUnixMs === 0;
 }
 
 /**
  * What stands for one version of one object in the index, in slot headers and in the frame table: the first 128 bits of a
  * SHA-256 over what tells versions apart. Two versions share a key with a chance of 2^-64 in a fleet of 2^32 versions.
  */
-export function objectKeyOf(object: Pick<ObjectRecord, "path" | "etag" | "sizeBytes" | "lastModifiedUnixMs">): Buffer {
+export function objectKeyOf(object: ObjectVersion): Buffer {
   // A weak tag promises no equal bytes, so the date joins in.
   const version = object.etag.startsWith("W/") || object.etag === "" ? `${object.etag} ${object.lastModifiedUnixMs}` : object.etag;
-  return createHash("sha256").update(`${object.path}\n${version}\n${object.sizeBytes}`).digest().subarray(0, objectKeyBytes);
+  const generation = object.generation ? `\n${object.generation}` : "";
+  return createHash("sha256").update(`${object.path}\n${version}\n${object.sizeBytes}${generation}`).digest().subarray(0, objectKeyBytes);
 }
 
 /**

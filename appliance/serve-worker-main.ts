@@ -39,13 +39,15 @@ try {
   const disks = new DiskSet(data.disks, data.diskStates);
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
+  const files = new SlabFiles(geometry, "read");
   const reader = new SlotReader({
     disks,
     geometry,
-    files: new SlabFiles(geometry, "read"),
-    readsPerDiskMax: settings.limits.readsPerDisk,
+    files,
+    readsPerDiskMax: data.readsPerDisk,
     waitingPerDiskMax: settings.limits.waitingReadsPerDisk,
-    onDiskLost: (disk, error) => log.error({ disk: disk.path, error: error.message }, "a disk is offline after errors"),
+    deadlineMs: settings.limits.diskReadTimeout,
+    onDiskLost: (disk, error) => log.error({ disk: disk.path, error: error.message }, "a disk fails to read"),
   });
   const fill = new FillClient(data.fill, arena, (path) => finder.forget(path));
   const finder = new ObjectFinder({
@@ -119,17 +121,29 @@ try {
   tell({ type: "listening" });
 
   parentPort!.on("message", (message: MainToServe) => {
-    if (message.type === "drain") void app.drain().then(() => tell({ type: "drained" }));
-    else if (message.type === "close") close();
-    else {
-      accessLog?.reopen();
-      clients.setRules(message.settings.clients);
-      tokens.setRules(tokenRulesOf(message.settings));
-      const { tls } = message.settings.listen;
-      try {
-        if (tls) app.useCertificates(readCertificates(tls));
-      } catch (error) {
-        tell({ type: "reload-failed", error: messageOf(error) });
+    switch (message.type) {
+      case "drain":
+        return void app.drain().then(() => tell({ type: "drained" }));
+      case "disk-added":
+        if (!disks.find(message.disk.diskNumber)) disks.add(message.disk);
+        return;
+      case "disk-closed":
+        return files.closeDisk(disks.find(message.diskNumber)!.path);
+      case "purged":
+        finder.forgetAll();
+        return tell({ type: "purge-seen" });
+      case "close":
+        return close();
+      case "reload": {
+        accessLog?.reopen();
+        clients.setRules(message.settings.clients);
+        tokens.setRules(tokenRulesOf(message.settings));
+        const { tls } = message.settings.listen;
+        try {
+          if (tls) app.useCertificates(readCertificates(tls));
+        } catch (error) {
+          tell({ type: "reload-failed", error: messageOf(error) });
+        }
       }
     }
   });

@@ -14,7 +14,7 @@ const crashWindowMs = 60_000;
 export interface ServeWorkersOptions {
   settings: ApplianceSettings;
   /** What every worker gets, but for its number, its settings and its line to the fill worker. */
-  shared: Omit<ServeWorkerData, "thread" | "fill" | "settings">;
+  shared: () => Omit<ServeWorkerData, "thread" | "fill" | "settings">;
   /** Takes the other end of a worker's line. */
   connectFill: (port: MessagePort) => void;
   log: Log;
@@ -40,34 +40,39 @@ export class ServeWorkers {
   /** New connections, and requests from now on, are served by these settings as far as they can change at all. */
   reload(settings: ApplianceSettings): void {
     this.#settings = settings;
-    this.#tell({ type: "reload", settings });
+    this.tell({ type: "reload", settings });
   }
 
   /** Resolves when no response is under way. */
   async drain(): Promise<void> {
     this.#stopping = true;
-    const drained = this.#workers.map((worker) => untilMessage(worker, "drained"));
-    this.#tell({ type: "drain" });
-    await Promise.all(drained);
+    await this.tellAndWait({ type: "drain" }, "drained");
   }
 
   /** Cuts off what is under way. Resolves when the threads are gone. */
   async close(): Promise<void> {
     this.#stopping = true;
     const gone = this.#workers.map((worker) => (worker.threadId < 0 ? undefined : new Promise((resolve) => worker.once("exit", resolve))));
-    this.#tell({ type: "close" });
+    this.tell({ type: "close" });
     await Promise.all(gone);
   }
 
-  #tell(message: MainToServe): void {
+  tell(message: MainToServe): void {
     for (const worker of this.#workers) worker.postMessage(message);
+  }
+
+  /** Resolves when every worker has answered, or is gone. */
+  async tellAndWait(message: MainToServe, answer: ServeToMain["type"]): Promise<void> {
+    const answers = this.#workers.map((worker) => untilMessage(worker, answer));
+    this.tell(message);
+    await Promise.all(answers);
   }
 
   async #start(thread: number): Promise<void> {
     const { connectFill, log, shared } = this.#options;
     const { port1, port2 } = new MessageChannel();
     connectFill(port2);
-    const workerData = { ...shared, settings: this.#settings, thread, fill: port1 } satisfies ServeWorkerData;
+    const workerData = { ...shared(), settings: this.#settings, thread, fill: port1 } satisfies ServeWorkerData;
     const worker = new Worker(new URL("serve-worker-main.js", import.meta.url), { workerData, transferList: [port1] });
     this.#workers[thread] = worker;
     let crashed = false;

@@ -102,7 +102,17 @@ export const applianceSettings = z
       .max(1024),
     miss: z.enum(["fill", "redirect", "reject"]).default("fill"),
     /** In order of preference. */
-    upstreams: z.array(z.strictObject({ url: z.string() })).max(64),
+    upstreams: z
+      .array(
+        z.strictObject({
+          url: z.string(),
+          /** For s3: the server, when it is not Amazon's. */
+          endpoint: z.string().optional(),
+          /** For s3. */
+          region: z.string().optional(),
+        }),
+      )
+      .max(64),
     tokens: tokenSettings,
     /** By address: 198.51.100.0/24, 2001:db8::/32, or one. Whoever is in `deny`, or not in an `allow` that has any, gets 403. */
     clients: z
@@ -127,6 +137,14 @@ export const applianceSettings = z
         readsPerDisk: z.number().int().min(1).max(256).default(8),
         /** Reads that wait for one disk, per worker; beyond it the answer is 503. */
         waitingReadsPerDisk: z.number().int().min(0).max(1_000_000).default(1024),
+        /** A read that is not done by then is answered from upstream; a few in a row make its disk suspect. */
+        diskReadTimeout: durationSetting().default(1000),
+      })
+      .prefault({}),
+    scrub: z
+      .strictObject({
+        /** Every slot of every disk is read and checked once in this time. */
+        every: durationSetting(Number.MAX_SAFE_INTEGER).default(30 * 86_400_000),
       })
       .prefault({}),
     drain: z

@@ -12,6 +12,8 @@ interface WorkerData {
   thread: number;
   disks: readonly DiskDescription[];
   diskStates: SharedArrayBuffer;
+  /** Reads that a serving worker has under way at one disk. */
+  readsPerDisk: number;
 }
 
 export interface ServeWorkerData extends WorkerData {

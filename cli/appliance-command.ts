@@ -3,8 +3,9 @@ import { Command } from "commander";
 
 export function applianceCommand(): Command {
   return new Command("appliance")
+    .summary("run an appliance: serve from its disks, fill from upstream")
     .description("Run one appliance in the foreground: it serves objects from its disks, and fills them from upstream.")
-    .requiredOption("--config <file>", "YAML settings; paths in it are relative to the working directory")
+    .requiredOption("-c, --config <file>", "YAML settings; paths in it are relative to the working directory")
     .addHelpText(
       "after",
       `

@@ -3,8 +3,8 @@ import { Command } from "commander";
 
 export function controlPlaneCommand(): Command {
   return new Command("control-plane")
-    .summary("run the control plane: fleet, catalogue, fill plan, steering")
-    .description("Runs the control plane: it knows the appliances and the titles, plans what is filled where, and steers players.")
+    .summary("run the control plane: fleet, steering, catalog, fill plan, playback")
+    .description("Run the control plane: it knows the appliances and the titles, plans what is filled where, and steers players.")
     .requiredOption("-c, --config <file>", "YAML settings")
     .addHelpText(
       "after",

@@ -28,9 +28,11 @@ The same as SIGTERM. Responses that are not done at drain.deadline of the settin
     )
     .action(async ({ admin, wait: untilStopped, json }: { admin: string; wait: boolean; json?: boolean }) => {
       const base = admin.endsWith("/") ? admin : `${admin}/`;
-      const answer = await fetch(`${base}drain`, { method: "POST" }).catch((error: unknown) => {
-        throw new OperatingError("admin-unreachable", `Cannot reach ${base}: ${messageOf(error)}`, { source: base, cause: error });
-      });
+      const answer = await fetch(`${base}drain`, { method: "POST", headers: { "content-type": "application/json" }, body: "{}" }).catch(
+        (error: unknown) => {
+          throw new OperatingError("admin-unreachable", `Cannot reach ${base}: ${messageOf(error)}`, { source: base, cause: error });
+        },
+      );
       if (!answer.ok) throw new OperatingError("drain-refused", `Cannot drain: ${base} answers ${answer.status}`, { source: base });
       const say = (state: string, responsesLeft: number | null) => {
         const text = responsesLeft === null ? state : `${state}: ${responsesLeft} responses left`;

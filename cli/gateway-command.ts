@@ -4,7 +4,7 @@ import { Command } from "commander";
 export function gatewayCommand(): Command {
   return new Command("gateway")
     .summary("run the gateway: the HTTP face of the control plane, with the player page and the console")
-    .description("Runs the gateway: JSON for players and operators, the player page at / and the operator console at /console.")
+    .description("Run the gateway: JSON for players and operators, the player page at / and the operator console at /console.")
     .requiredOption("-c, --config <file>", "YAML settings")
     .addHelpText(
       "after",

@@ -3,13 +3,16 @@ import { Command } from "commander";
 import { OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { applianceCommand } from "./appliance-command.js";
-import { benchCommand } from "./bench-command.js";
+import { benchCommand } from "./bench/bench-command.js";
 import { controlPlaneCommand } from "./control-plane-command.js";
 import { demoCommand } from "./demo-command.js";
+import { diskCommand } from "./disk-command.js";
 import { drainCommand } from "./drain-command.js";
 import { gatewayCommand } from "./gateway-command.js";
+import { indexCommand } from "./index-command.js";
 import { ingestCommand } from "./ingest-command.js";
 import { originCommand } from "./origin-command.js";
+import { purgeCommand } from "./purge-command.js";
 import { steerCommand } from "./steer-command.js";
 import { tokenCommand } from "./token-command.js";
 
@@ -19,6 +22,9 @@ const commands = [
   applianceCommand,
   controlPlaneCommand,
   gatewayCommand,
+  diskCommand,
+  indexCommand,
+  purgeCommand,
   ingestCommand,
   originCommand,
   steerCommand,

@@ -10,7 +10,7 @@ export function steerCommand(): Command {
     .description("Ranks the appliances for one client and one title (or one object), with the reason for each place and each rejection.")
     .option("--control-plane <url>", "the control plane to ask", "grpc://127.0.0.1:7000")
     .requiredOption("--client <address>", "IPv4 or IPv6 address of the client")
-    .addOption(new Option("--title <id>", "a title of the catalogue").conflicts("path"))
+    .addOption(new Option("--title <id>", "a title of the catalog").conflicts("path"))
     .option("--path <path>", "one object instead of a title")
     .option("--json", "print JSON instead of tables")
     .addHelpText(

@@ -47,7 +47,7 @@ export const controlPlaneSettings = z.strictObject({
   lease: z
     .strictObject({
       /** How long an appliance may go on without the control plane: long enough to sit out any repair. */
-      validFor: durationSetting().default(7 * 86_400_000),
+      validFor: durationSetting(Number.MAX_SAFE_INTEGER).default(7 * 86_400_000),
     })
     .prefault({}),
   sites: z

@@ -1,5 +1,5 @@
 // The admin port of a process: /healthz, /readyz, /metrics, /status. For operators and Prometheus, not for players.
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
 import { errnoOf, messageOf, OperatingError } from "./operating-error.js";
@@ -13,9 +13,12 @@ export interface AdminServerOptions {
   whyNotReady: () => string | undefined;
   /** What GET /status answers, as JSON. */
   status: () => unknown;
-  /** What POST to a path does, and answers as JSON with 202. */
-  actions?: Readonly<Record<string, () => unknown>>;
+  /** What POST does, by path: it takes the JSON of the request and gives the JSON of the answer. Only this machine may ask. */
+  actions?: Readonly<Record<string, (body: unknown) => Promise<unknown>>>;
 }
+
+/** The body of an action is a few names. */
+const actionBytesMax = 64 * 1024;
 
 export interface AdminServer {
   /** The port that was taken. */
@@ -32,10 +35,12 @@ export async function openAdminServer(options: AdminServerOptions): Promise<Admi
     };
     const path = request.url?.split("?", 1)[0] ?? "";
     const action = options.actions?.[path];
-    if (action && request.method === "POST") {
-      // A page in an operator's browser could post here too, and says so by its Origin.
-      if (request.headers.origin !== undefined) return answer(403, "text/plain", "Not from a page\n");
-      return answer(202, "application/json", `${JSON.stringify(action(), null, 2)}\n`);
+    if (request.method === "POST" && action) {
+      runAction(request, action).then(
+        ({ status, body }) => answer(status, "application/json", `${JSON.stringify(body, null, 2)}\n`),
+        () => request.destroy(),
+      );
+      return;
     }
     if (action) {
       response.setHeader("Allow", "POST");
@@ -74,6 +79,37 @@ export async function openAdminServer(options: AdminServerOptions): Promise<Admi
         server.closeAllConnections();
       }),
   };
+}
+
+async function runAction(
+  request: IncomingMessage,
+  action: (body: unknown) => Promise<unknown>,
+): Promise<{ status: number; body: unknown }> {
+  const refuse = (status: number, code: string, message: string) => ({ status, body: { error: { code, message } } });
+  const from = request.socket.remoteAddress ?? "";
+  if (!/^(?:::ffff:)?127\.|^::1$/.test(from)) return refuse(403, "not-from-here", "Actions are taken from this machine only");
+  // A page in a browser on this machine cannot send this type without asking first, and nobody answers that question.
+  if (!/^application\/json\b/.test(request.headers["content-type"] ?? ""))
+    return refuse(415, "request-refused", "Expected Content-Type: application/json");
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of request as AsyncIterable<Buffer>) {
+    bytes += part.length;
+    if (bytes > actionBytesMax) return refuse(413, "request-refused", `Expected at most ${actionBytesMax} bytes`);
+    parts.push(part);
+  }
+  let body: unknown;
+  try {
+    body = JSON.parse(Buffer.concat(parts).toString("utf8"));
+  } catch {
+    return refuse(400, "request-refused", "Expected JSON");
+  }
+  try {
+    return { status: 200, body: await action(body) };
+  } catch (error) {
+    if (error instanceof OperatingError) return refuse(409, error.code, error.message);
+    return refuse(500, "bug", messageOf(error));
+  }
 }
 
 /** Binds `server`; rejects with an error that names the address. */

@@ -47,3 +47,9 @@ test("parseSettings() reports broken YAML and an empty file", () => {
 test("readSettingsFile() says which file is missing", () => {
   assert.throws(() => readSettingsFile("/nowhere/a.yaml", schema), /Cannot read settings file \/nowhere\/a\.yaml: ENOENT/);
 });
+
+test("durationSetting() refuses a wait that no timer can do, but takes a long date", () => {
+  const parse = (setting: z.ZodType<number, string>) => parseSettings("every: 90d\n", "a.yaml", z.strictObject({ every: setting }));
+  assert.throws(() => parse(durationSetting()), /every: Expected at most 24d: received "90d"/);
+  assert.equal(parse(durationSetting(Number.MAX_SAFE_INTEGER)).every, 90 * 86_400_000);
+});

@@ -19,13 +19,23 @@ export function byteSizeSetting(): z.ZodType<number, number | string> {
   });
 }
 
-/** A settings value given as text with a unit of time; becomes milliseconds. */
-export function durationSetting(): z.ZodType<number, string> {
+/** Node's timers take no longer wait: they fire at once. */
+const timerMsMax = 2 ** 31 - 1;
+
+/** A settings value given as text with a unit of time; becomes milliseconds. At most what a timer can wait, unless it is for a calendar. */
+export function durationSetting(msMax = timerMsMax): z.ZodType<number, string> {
   const mistake = (value: unknown) => `Expected a length of time such as 250ms, 10s or 12h: received ${JSON.stringify(value)}`;
   return z.string({ error: ({ input }) => mistake(input) }).transform((value, context) => {
     const ms = parseDurationMs(value);
     if (ms === undefined) {
       context.addIssue({ code: "custom", message: mistake(value) });
+      return z.NEVER;
+    }
+    if (ms > msMax) {
+      context.addIssue({
+        code: "custom",
+        message: `Expected at most ${Math.floor(msMax / 86_400_000)}d: received ${JSON.stringify(value)}`,
+      });
       return z.NEVER;
     }
     return ms;

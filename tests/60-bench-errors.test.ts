@@ -27,7 +27,7 @@ test("bench on a good server is OK: right figures, exit code 0", async (t) => {
   assert.match(result.verdict.text, /^OK/);
   assert.deepEqual(total.errors, {});
   assert.ok(total.requests > 50);
-  // The server counts catalogue.json and requests that the end cut off, too.
+  // The server counts catalog.json and requests that the end cut off, too.
   assert.ok(server.requests >= total.requests);
   assert.ok(Math.abs(total.bodyBytes / (total.requests * 65536) - 1) < 0.2);
   assert.ok(total.verified!.bytes >= total.requests * 65536);

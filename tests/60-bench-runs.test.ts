@@ -1,6 +1,6 @@
 // The run itself: the open loop's clock, Ctrl-C, a command in mid-run, comparing, and servers that the bench starts.
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -147,11 +147,11 @@ test("--compare prints ratios of two results", async (t) => {
   assert.deepEqual(comparison.unmatched, []);
 });
 
-test("bench asks a server for its catalogue, and takes another one from a file", async (t) => {
+test("bench asks a server for its catalog, and takes another one from a file", async (t) => {
   const server = await openServer(t);
-  const path = join(temporaryFolder(t), "catalogue.json");
+  const path = join(temporaryFolder(t), "catalog.json");
   writeFileSync(path, JSON.stringify({ content: "none", objects: [{ name: "object-000003.bin", bytes: 2 ** 20 }] }));
-  const flags = ["--duration", "300ms", "--warmup", "0s", "--verify", "all", "-w", "ranges-4k", "--catalogue", path];
+  const flags = ["--duration", "300ms", "--warmup", "0s", "--verify", "all", "-w", "ranges-4k", "--catalog", path];
   const { code, result } = await runBench([server.url, ...small, ...flags]);
   assert.equal(code, 0, result.verdict.text);
   assert.equal(result.runs[0]!.rounds[0]!.total.verified, null);
@@ -240,4 +240,22 @@ test("bench replays a trace at its own times, each request of it once, over obje
   );
   // The last requests are due 3 s after the first, at twice the speed.
   assert.ok(total.seconds >= 1.5 && total.seconds < 5, `${total.seconds} s`);
+});
+
+test("a server that the bench started ends with it, even when the bench is killed", async (t) => {
+  const folder = temporaryFolder(t);
+  const running = startBench(["--server", "floor", "-w", "ranges-4k", ...small, "--duration", "60s", "--keep-files", folder]);
+  const servers = () =>
+    readdirSync("/proc").filter((pid) => {
+      try {
+        const line = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+        return line.includes("bare-floor") && line.includes(folder);
+      } catch {
+        return false;
+      }
+    });
+  await until(() => servers().length > 0, "the start of the server");
+  process.kill(running.pid, "SIGKILL");
+  await running.end;
+  await until(() => servers().length === 0, "the end of the server");
 });

@@ -18,7 +18,7 @@ export interface BenchProcess {
 }
 
 export function startBench(args: readonly string[]): BenchProcess {
-  const child = spawn(process.execPath, [join(packageRoot, "cli/millrace.mjs"), "bench", ...args], {
+  const child = spawn(process.execPath, [join(packageRoot, "cli/millrace.cjs"), "bench", ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     timeout: timeLimitMs,
     killSignal: "SIGKILL",

@@ -66,3 +66,31 @@ test("orderDisks() moves chunks only to a disk that joins, and only its share", 
   }
   assert.ok(Math.abs(moved - chunks.length / 5) < 5 * Math.sqrt(chunks.length * 0.2 * 0.8), `${moved} moved`);
 });
+
+test("orderDisks() spreads the bytes and the reads of a Zipf load over 12 disks of mixed size within 10 % of their weights", () => {
+  const weights = [4, 4, 8, 8, 8, 12, 12, 16, 16, 16, 20, 20];
+  const disks = weights.map((weight, at) => ({ uuid: `20000000-0000-4000-8000-0000000000${String(at).padStart(2, "0")}`, weight }));
+  const bytes = new Map(disks.map(({ uuid }) => [uuid, 0]));
+  const reads = new Map(bytes);
+  let [allBytes, allReads] = [0, 0];
+  // The most popular film is read 200 times as often as the last; each has 600 chunks, which is 600 MiB.
+  for (let film = 1; film <= 200; film++) {
+    for (let chunk = 0; chunk < 600; chunk++) {
+      const { uuid } = orderDisks(disks, keyOf(1000 + film), chunk)[0]!;
+      bytes.set(uuid, bytes.get(uuid)! + 1);
+      reads.set(uuid, reads.get(uuid)! + 1 / film);
+      allBytes++;
+      allReads += 1 / film;
+    }
+  }
+  const sum = weights.reduce((total, weight) => total + weight, 0);
+  for (const { uuid, weight } of disks) {
+    for (const [what, share] of [
+      ["bytes", bytes.get(uuid)! / allBytes],
+      ["reads", reads.get(uuid)! / allReads],
+    ] as const) {
+      const off = share / (weight / sum) - 1;
+      assert.ok(Math.abs(off) < 0.1, `${what} of the disk of weight ${weight} are ${(off * 100).toFixed(1)} % off`);
+    }
+  }
+});

@@ -1,15 +1,27 @@
-// The open slab files of one thread. They stay open until the thread ends: a read or write under way may still need them.
-import { closeSync, constants, fdatasync, ftruncateSync, openSync } from "node:fs";
+// The open slab files of one thread. Each is closed when its disk is given up and nobody uses it any more.
+import { close, closeSync, constants, fdatasync, ftruncate, open } from "node:fs";
 import { promisify } from "node:util";
 import type { DiskDescription } from "./disk-set.js";
 import { slabPathOf, type SlabGeometry } from "./slab-geometry.js";
 
+const openFile = promisify(open);
+const closeFile = promisify(close);
+const truncate = promisify(ftruncate);
 const sync = promisify(fdatasync);
+
+/** An open slab. */
+export interface SlabFile {
+  readonly descriptor: number;
+  readonly diskNumber: number;
+  users: number;
+  /** The last user closes it. */
+  closing: boolean;
+}
 
 export class SlabFiles {
   readonly #geometry: SlabGeometry;
   readonly #flags: number;
-  readonly #open = new Map<string, number>();
+  readonly #open = new Map<string, SlabFile | Promise<SlabFile>>();
 
   /** With "write", a slab that is not there yet is made at its full size, as a sparse file. */
   constructor(geometry: SlabGeometry, access: "read" | "write") {
@@ -17,31 +29,79 @@ export class SlabFiles {
     this.#flags = access === "read" ? constants.O_RDONLY : constants.O_RDWR | constants.O_CREAT;
   }
 
-  /** The file descriptor of a slab. Throws the system's error when it cannot be opened. */
-  open(disk: DiskDescription, slab: number): number {
+  /**
+   * Takes a slab into use until `release`; at once when it is open. Opening happens outside this thread: a disk that hangs holds up nobody
+   * else. Rejects with the system's error when it cannot be opened.
+   */
+  acquire(disk: DiskDescription, slab: number): SlabFile | Promise<SlabFile> {
     const path = slabPathOf(disk.path, slab);
     let file = this.#open.get(path);
-    if (file === undefined) {
-      file = openSync(path, this.#flags, 0o644);
-      try {
-        if (this.#flags !== constants.O_RDONLY) ftruncateSync(file, this.#geometry.slotBytes * slotsIn(this.#geometry, disk, slab));
-      } catch (error) {
-        closeSync(file);
-        throw error;
-      }
+    if (!file) {
+      file = this.#openSlab(disk, slab, path).then(
+        (opened) => {
+          // Given up while it was opened: the first user, who waits for it, closes it.
+          if (this.#open.get(path) === file) this.#open.set(path, opened);
+          else opened.closing = true;
+          return opened;
+        },
+        (error: unknown) => {
+          if (this.#open.get(path) === file) this.#open.delete(path);
+          throw error;
+        },
+      );
       this.#open.set(path, file);
     }
-    return file;
+    if (!(file instanceof Promise)) {
+      file.users++;
+      return file;
+    }
+    return file.then((opened) => {
+      opened.users++;
+      return opened;
+    });
+  }
+
+  release(file: SlabFile): void {
+    file.users--;
+    if (file.closing && file.users === 0) close(file.descriptor, () => {});
   }
 
   /** Resolves when all that was written to the slab is on its disk. */
   async sync(disk: DiskDescription, slab: number): Promise<void> {
-    await sync(this.open(disk, slab));
+    const file = await this.acquire(disk, slab);
+    try {
+      await sync(file.descriptor);
+    } finally {
+      this.release(file);
+    }
   }
 
+  /** Closes the slabs of a disk: at once, or when their reads and writes under way have ended. It may be unmounted then. */
+  closeDisk(diskPath: string): void {
+    for (const [path, file] of this.#open) {
+      if (!path.startsWith(`${diskPath}/`)) continue;
+      this.#open.delete(path);
+      if (file instanceof Promise) continue;
+      file.closing = true;
+      if (file.users === 0) close(file.descriptor, () => {});
+    }
+  }
+
+  /** For the end, when nothing is under way. */
   closeAll(): void {
-    for (const file of this.#open.values()) closeSync(file);
+    for (const file of this.#open.values()) if (!(file instanceof Promise)) closeSync(file.descriptor);
     this.#open.clear();
+  }
+
+  async #openSlab(disk: DiskDescription, slab: number, path: string): Promise<SlabFile> {
+    const descriptor = await openFile(path, this.#flags, 0o644);
+    try {
+      if (this.#flags !== constants.O_RDONLY) await truncate(descriptor, this.#geometry.slotBytes * slotsIn(this.#geometry, disk, slab));
+    } catch (error) {
+      await closeFile(descriptor);
+      throw error;
+    }
+    return { descriptor, diskNumber: disk.diskNumber, users: 0, closing: false };
   }
 }
 

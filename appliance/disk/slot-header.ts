@@ -4,12 +4,12 @@
 //   | magic  | format | disk uuid      | object key     | chunk | bytes | stamp  | xxh64 of | xxh64 of the    |
 //   |        |        | 16             | 16             | u32   | u32   | u64    | chunk    | header but this |
 //   80              88                96     98     100
-//   | object bytes  | last modified   | etag | path | etag bytes, path bytes, zeros to 4096
+//   | object bytes  | last modified   | etag | path | etag bytes, path bytes, generation u32, zeros to 4096
 //   | u64           | u64, unix ms    | u16  | u16  |
 //
 // Numbers are little-endian. The stamp is the wall clock at the time of writing: of two slots with the same chunk the later counts.
 import { xxh64 } from "@node-rs/xxhash";
-import type { ObjectRecord } from "../object.js";
+import type { ObjectVersion } from "../object.js";
 
 /** A slot starts with its header, and its chunk starts at a page. */
 export const slotHeaderBytes = 4096;
@@ -18,7 +18,7 @@ const magic = Buffer.from("MILLRACE");
 const formatVersion = 1n;
 const fixedBytes = 100;
 /** A path and a tag of an object must fit beside the fixed fields. */
-export const pathAndTagBytesMax = slotHeaderBytes - fixedBytes;
+export const pathAndTagBytesMax = slotHeaderBytes - fixedBytes - 4;
 
 export interface SlotHeader {
   diskUuid: Buffer;
@@ -27,7 +27,7 @@ export interface SlotHeader {
   lengthBytes: number;
   stampUnixMs: number;
   chunkXxh64: bigint;
-  object: Pick<ObjectRecord, "path" | "etag" | "sizeBytes" | "lastModifiedUnixMs">;
+  object: ObjectVersion;
 }
 
 /** Writes `header` into `into`, of slotHeaderBytes. */
@@ -47,6 +47,7 @@ export function encodeSlotHeader(header: SlotHeader, into: Buffer): void {
   const pathBytes = into.write(header.object.path, fixedBytes + etagBytes, "utf8");
   into.writeUInt16LE(etagBytes, 96);
   into.writeUInt16LE(pathBytes, 98);
+  into.writeUInt32LE(header.object.generation ?? 0, fixedBytes + etagBytes + pathBytes);
   into.writeBigUInt64LE(headerXxh64(into), 72);
 }
 
@@ -55,6 +56,8 @@ export function parseSlotHeader(from: Buffer): SlotHeader | undefined {
   if (from.length < slotHeaderBytes || !from.subarray(0, 8).equals(magic) || from.readBigUInt64LE(8) !== formatVersion) return undefined;
   if (from.readBigUInt64LE(72) !== headerXxh64(from)) return undefined;
   const etagEnd = fixedBytes + from.readUInt16LE(96);
+  const pathEnd = etagEnd + from.readUInt16LE(98);
+  const generation = from.readUInt32LE(pathEnd);
   return {
     diskUuid: Buffer.from(from.subarray(16, 32)),
     objectKey: Buffer.from(from.subarray(32, 48)),
@@ -66,7 +69,8 @@ export function parseSlotHeader(from: Buffer): SlotHeader | undefined {
       sizeBytes: Number(from.readBigUInt64LE(80)),
       lastModifiedUnixMs: Number(from.readBigUInt64LE(88)),
       etag: from.toString("utf8", fixedBytes, etagEnd),
-      path: from.toString("utf8", etagEnd, etagEnd + from.readUInt16LE(98)),
+      path: from.toString("utf8", etagEnd, pathEnd),
+      ...(generation > 0 && { generation }),
     },
   };
 }

@@ -1,8 +1,12 @@
-// Reads slots into frames for one serving worker: one bounded queue per disk, so that a slow disk makes only its own readers wait.
+// Reads slots into frames for one thread: one bounded queue per disk and a deadline per read, so that a slow disk makes only its own
+// readers wait, and those not for long.
+//
+// A read that misses its deadline is answered "late", and goes on: the system cannot be told to stop it, and it may still write into its
+// frame. The frame is its owner's again when `onLateEnd` is called, which may be never.
 import { readv } from "node:fs";
 import { uuidBytesOf, type DiskDescription, type DiskSet } from "./disk-set.js";
 import { slabOf, slotOffsetOf, type SlabGeometry } from "./slab-geometry.js";
-import type { SlabFiles } from "./slab-files.js";
+import type { SlabFile, SlabFiles } from "./slab-files.js";
 import { findSlotMismatch, slotHeaderBytes, type SlotMismatch } from "./slot-header.js";
 
 /** What was wanted from a slot. */
@@ -12,103 +16,186 @@ export interface SlotRead {
   objectKey: Uint8Array;
   chunk: number;
   lengthBytes: number;
-  /** At least `lengthBytes`; nobody else may touch it until the answer. */
+  /** At least `lengthBytes`; nobody else may touch it until the answer, and after the answer "late" not until `onLateEnd`. */
   into: Uint8Array;
+  /** Called after "late", when nothing will be written into `into` any more. */
+  onLateEnd?: () => void;
 }
 
 /** How a read ended. Only "ok" means that the bytes are right. */
-export type SlotReadOutcome = "ok" | SlotMismatch | "disk-error" | "disk-away" | "queue-full";
+export type SlotReadOutcome = "ok" | SlotMismatch | "disk-error" | "disk-away" | "queue-full" | "late";
+
+/** Reads at a place in a file, as fs.readv does: where tests put a slow disk. */
+export type ReadVector = (
+  descriptor: number,
+  buffers: readonly [Buffer, Uint8Array],
+  position: number,
+  done: (error: Error | null, bytesRead: number) => void,
+) => void;
 
 export interface SlotReaderOptions {
   disks: DiskSet;
   geometry: SlabGeometry;
   files: SlabFiles;
-  /** Reads under way at one disk, from this worker. */
+  /** Reads under way at one disk, from this thread. */
   readsPerDiskMax: number;
-  /** Reads that wait for one disk, from this worker; beyond it the answer is "queue-full". */
+  /** Reads that wait for one disk, from this thread; beyond it the answer is "queue-full". */
   waitingPerDiskMax: number;
-  /** Called once when errors have taken a disk offline. */
+  /** Counted from `read()`, so time in the queue counts too. Default: none. */
+  deadlineMs?: number;
+  /** Called once when errors have taken a disk offline, or late reads have made it suspect. */
   onDiskLost: (disk: DiskDescription, error: Error) => void;
+  readVector?: ReadVector;
+}
+
+/** Deadlines are looked at this often while reads are under way. */
+const deadlineCheckMs = 50;
+
+interface PendingRead {
+  read: SlotRead;
+  done: (outcome: SlotReadOutcome) => void;
+  askedAtMs: number;
+  startedAtMs: number;
+  answered: boolean;
 }
 
 interface DiskQueue {
   disk: DiskDescription;
   uuid: Buffer;
-  underWay: number;
-  waiting: { read: SlotRead; done: (outcome: SlotReadOutcome) => void }[];
+  underWay: Set<PendingRead>;
+  waiting: PendingRead[];
 }
+
+const readVectorOfSystem: ReadVector = (descriptor, buffers, position, done) => readv(descriptor, [...buffers], position, done);
 
 export class SlotReader {
   readonly #options: SlotReaderOptions;
+  readonly #readVector: ReadVector;
   readonly #queues = new Map<number, DiskQueue>();
   readonly #freeHeaders: Buffer[] = [];
+  #deadlineTimer: NodeJS.Timeout | undefined;
 
   constructor(options: SlotReaderOptions) {
     this.#options = options;
-    for (const disk of options.disks.disks) {
-      this.#queues.set(disk.diskNumber, { disk, uuid: uuidBytesOf(disk.uuid), underWay: 0, waiting: [] });
-    }
+    this.#readVector = options.readVector ?? readVectorOfSystem;
   }
 
   /** Calls `done` once, never before this returns. */
   read(read: SlotRead, done: (outcome: SlotReadOutcome) => void): void {
-    const queue = this.#queues.get(read.diskNumber);
+    const queue = this.#queueOf(read.diskNumber);
     if (!queue || !this.#options.disks.isOnline(read.diskNumber)) {
       queueMicrotask(() => done("disk-away"));
-    } else if (queue.underWay < this.#options.readsPerDiskMax) {
-      this.#start(queue, read, done);
+      return;
+    }
+    const now = performance.now();
+    const pending = { read, done, askedAtMs: now, startedAtMs: now, answered: false };
+    if (queue.underWay.size < this.#options.readsPerDiskMax) {
+      void this.#start(queue, pending);
     } else if (queue.waiting.length < this.#options.waitingPerDiskMax) {
-      queue.waiting.push({ read, done });
+      queue.waiting.push(pending);
     } else {
       queueMicrotask(() => done("queue-full"));
+      return;
     }
+    if (this.#options.deadlineMs !== undefined) {
+      this.#deadlineTimer ??= setInterval(() => this.#answerLate(this.#options.deadlineMs!), deadlineCheckMs).unref();
+    }
+  }
+
+  #queueOf(diskNumber: number): DiskQueue | undefined {
+    let queue = this.#queues.get(diskNumber);
+    if (!queue) {
+      const disk = this.#options.disks.find(diskNumber);
+      if (!disk) return undefined;
+      queue = { disk, uuid: uuidBytesOf(disk.uuid), underWay: new Set(), waiting: [] };
+      this.#queues.set(diskNumber, queue);
+    }
+    return queue;
   }
 
   /** Reads that wait for a disk that is out by now are answered at once: each could take as long as the ones that failed. */
   #startNext(queue: DiskQueue): void {
     if (this.#options.disks.isOnline(queue.disk.diskNumber)) {
+      if (queue.underWay.size >= this.#options.readsPerDiskMax) return;
       const next = queue.waiting.shift();
-      if (next) this.#start(queue, next.read, next.done);
+      if (next) void this.#start(queue, next);
       return;
     }
     for (const { done } of queue.waiting.splice(0)) queueMicrotask(() => done("disk-away"));
   }
 
-  #start(queue: DiskQueue, read: SlotRead, done: (outcome: SlotReadOutcome) => void): void {
+  #answerLate(deadlineMs: number): void {
+    const { disks } = this.#options;
+    const now = performance.now();
+    let busy = false;
+    for (const queue of this.#queues.values()) {
+      for (const pending of queue.underWay) {
+        if (pending.answered || now - pending.startedAtMs < deadlineMs) continue;
+        pending.answered = true;
+        disks.countHanging(queue.disk.diskNumber, 1);
+        if (disks.countLate(queue.disk.diskNumber))
+          this.#options.onDiskLost(queue.disk, new Error(`reads were not done after ${deadlineMs} ms`));
+        pending.done("late");
+      }
+      if (!disks.isOnline(queue.disk.diskNumber)) this.#startNext(queue);
+      // They come in order, so the first that can still wait ends the walk.
+      while (queue.waiting[0] && now - queue.waiting[0].askedAtMs >= deadlineMs) {
+        const { done, read } = queue.waiting.shift()!;
+        done("late");
+        read.onLateEnd?.();
+      }
+      busy ||= queue.underWay.size > 0 || queue.waiting.length > 0;
+    }
+    if (busy) return;
+    clearInterval(this.#deadlineTimer);
+    this.#deadlineTimer = undefined;
+  }
+
+  async #start(queue: DiskQueue, pending: PendingRead): Promise<void> {
     const { disks, geometry, files } = this.#options;
-    const header = this.#freeHeaders.pop() ?? Buffer.allocUnsafe(slotHeaderBytes);
-    const into = read.into.length === read.lengthBytes ? read.into : read.into.subarray(0, read.lengthBytes);
-    queue.underWay++;
+    const { read } = pending;
+    pending.startedAtMs = performance.now();
+    queue.underWay.add(pending);
+    let file: SlabFile | undefined;
     const finish = (outcome: SlotReadOutcome) => {
-      this.#freeHeaders.push(header);
-      queue.underWay--;
+      if (file) files.release(file);
+      queue.underWay.delete(pending);
       this.#startNext(queue);
-      done(outcome);
+      if (pending.answered) {
+        disks.countHanging(read.diskNumber, -1);
+        read.onLateEnd?.();
+      } else {
+        pending.answered = true;
+        pending.done(outcome);
+      }
     };
     const fail = (error: Error) => {
       if (disks.countError(read.diskNumber)) this.#options.onDiskLost(queue.disk, error);
       finish("disk-error");
     };
-    let file: number;
     try {
-      file = files.open(queue.disk, slabOf(geometry, read.slot));
+      const opening = files.acquire(queue.disk, slabOf(geometry, read.slot));
+      // Not awaited when it is open: a read is started in the turn that asked for it.
+      file = opening instanceof Promise ? await opening : opening;
     } catch (error) {
       queueMicrotask(() => fail(error as Error));
       return;
     }
-    readv(file, [header, into], slotOffsetOf(geometry, read.slot), (error, bytesRead) => {
+    const header = this.#freeHeaders.pop() ?? Buffer.allocUnsafe(slotHeaderBytes);
+    const into = read.into.length === read.lengthBytes ? read.into : read.into.subarray(0, read.lengthBytes);
+    this.#readVector(file.descriptor, [header, into], slotOffsetOf(geometry, read.slot), (error, bytesRead) => {
+      const tookMs = performance.now() - pending.startedAtMs;
+      let outcome: SlotReadOutcome = "torn";
+      if (!error && bytesRead === slotHeaderBytes + read.lengthBytes && !pending.answered) {
+        // A slab that was cut short reads short: what is missing is a torn slot.
+        const { objectKey, chunk, lengthBytes } = read;
+        outcome = findSlotMismatch(header, into, { diskUuid: queue.uuid, objectKey, chunk, lengthBytes }) ?? "ok";
+      }
+      this.#freeHeaders.push(header);
+      disks.countRead(read.diskNumber, tookMs, !pending.answered);
       if (error) return fail(error);
       disks.countSuccess(read.diskNumber);
-      // A slab that was cut short reads short: what is missing is a torn slot.
-      if (bytesRead !== slotHeaderBytes + read.lengthBytes) return finish("torn");
-      finish(
-        findSlotMismatch(header, into, {
-          diskUuid: queue.uuid,
-          objectKey: read.objectKey,
-          chunk: read.chunk,
-          lengthBytes: read.lengthBytes,
-        }) ?? "ok",
-      );
+      finish(outcome);
     });
   }
 }

@@ -43,11 +43,18 @@ export class SlotWriter {
       },
       header,
     );
-    const file = this.#files.open(disk, slabOf(this.#geometry, slot));
-    const { bytesWritten } = await writeVector(file, [header, bytes], slotOffsetOf(this.#geometry, slot));
+    const file = await this.#files.acquire(disk, slabOf(this.#geometry, slot));
+    const { bytesWritten } = await writeVector(file.descriptor, [header, bytes], slotOffsetOf(this.#geometry, slot)).finally(() =>
+      this.#files.release(file),
+    );
     if (bytesWritten !== slotHeaderBytes + bytes.length) {
       throw Object.assign(new Error(`wrote ${bytesWritten} of ${slotHeaderBytes + bytes.length} bytes`), { code: "ENOSPC" });
     }
+  }
+
+  /** Lets go of a disk's files, so that it can be unmounted. */
+  closeDisk(disk: DiskDescription): void {
+    this.#files.closeDisk(disk.path);
   }
 
   /** Resolves when the slabs of these slots are on their disk. */

@@ -6,6 +6,7 @@
 //   2. headers and chunks are written                                          (kill: slots that nobody points at)
 //   3. fdatasync of the slabs                                                   (kill: the same)
 //   4. the index remembers the new chunks                                       (kill: they are there)
+import { setImmediate as turn } from "node:timers/promises";
 import type { Clock } from "../../runtime/clock.js";
 import type { Log } from "../../runtime/log.js";
 import { errnoOf, messageOf } from "../../runtime/operating-error.js";
@@ -47,6 +48,7 @@ interface PlacedWaitingChunk extends WaitingChunk {
   slot: number;
   /** Header and chunk are on the disk. */
   written: boolean;
+  commit?: PlacedChunk;
   /** The index knows it. */
   committed: boolean;
 }
@@ -62,16 +64,33 @@ export class ChunkStore {
 
   constructor(options: ChunkStoreOptions) {
     this.#options = options;
-    for (const disk of options.disks.disks) {
-      const allocator = new SlotAllocator(disk.slotCount, options.index.usedSlots(disk.diskNumber));
-      this.#allocators.set(disk.diskNumber, allocator);
-      options.disks.setUsedSlots(disk.diskNumber, allocator.usedCount);
+  }
+
+  /**
+   * Reads from the index which slots are free; a disk that is written to before is read then. At ten million chunks that takes seconds, and requests
+   * need none of it, so it comes after the start.
+   */
+  async loadDisks(): Promise<void> {
+    for (const disk of this.#options.disks.disks) {
+      this.#allocatorOf(disk);
+      await turn();
     }
+  }
+
+  /** A disk that came while the appliance runs, or that came back with nothing. */
+  addDisk(disk: DiskDescription): void {
+    this.#allocators.delete(disk.diskNumber);
+    this.#allocatorOf(disk);
+  }
+
+  /** So many more chunks can wait for a disk now. */
+  get roomLeft(): number {
+    return this.#options.waitingMax - this.#waiting.length;
   }
 
   /** Whether a chunk that is given now will wait for a disk, and not be turned away. */
   get hasRoom(): boolean {
-    return this.#waiting.length < this.#options.waitingMax;
+    return this.roomLeft > 0;
   }
 
   /** Whether any disk takes chunks now: none does when all are full, or lost. */
@@ -82,7 +101,7 @@ export class ChunkStore {
   /** Whether a disk that can be read has the chunk. One that lies on a lost disk is stored again. */
   holds(objectKey: Buffer, chunk: number): boolean {
     const place = this.#options.index.findChunk(objectKey, chunk);
-    return place !== undefined && this.#options.disks.isOnline(place.diskNumber);
+    return place !== undefined && !this.#options.disks.isLost(place.diskNumber);
   }
 
   /** Stores the chunk in a frame that the caller has pinned; the store takes a pin of its own. One that waits already is not taken twice. */
@@ -165,13 +184,18 @@ export class ChunkStore {
       for (const chunk of placed) byDisk.set(chunk.disk, [...(byDisk.get(chunk.disk) ?? []), chunk]);
       await Promise.all([...byDisk].map(([disk, chunks]) => this.#writeToDisk(disk, chunks)));
       const commits: PlacedChunk[] = [];
-      for (const { object, chunk, disk, slot, written } of placed) {
-        if (!written) continue;
-        commits.push({ path: object.path, objectKey: objectKeyOf(object), chunk, diskNumber: disk.diskNumber, slot });
+      for (const place of placed) {
+        if (!place.written) continue;
+        const { object, chunk, disk, slot } = place;
+        place.commit = { path: object.path, objectKey: objectKeyOf(object), chunk, diskNumber: disk.diskNumber, slot };
+        commits.push(place.commit);
         changed.add(object.path);
       }
-      await index.commitChunks(commits);
-      for (const place of placed) place.committed = place.written;
+      // Where chunks lay that are moved: on a disk that is away, or that is being emptied.
+      const earlier = commits.map(({ objectKey, chunk }) => index.findChunk(objectKey, chunk));
+      const outdated = new Set(await index.commitChunks(commits));
+      this.freeSlots(earlier.flatMap((place, at) => (place && !outdated.has(commits[at]!) ? [place] : [])));
+      for (const place of placed) place.committed = place.written && !(place.commit && outdated.has(place.commit));
     } finally {
       for (const { disk, slot, committed } of placed) {
         this.#allocators.get(disk.diskNumber)!.settle(slot, committed);
@@ -195,10 +219,12 @@ export class ChunkStore {
       );
       for (const chunk of chunks) chunk.written = true;
       disks.countSuccess(disk.diskNumber);
+      disks.setFull(disk.diskNumber, false);
     } catch (error) {
       const code = errnoOf(error);
       if (code === "ENOSPC" || code === "EDQUOT") {
         this.#fullUntilMs.set(disk.diskNumber, clock.monotonicMs() + fullForMs);
+        disks.setFull(disk.diskNumber, true);
         log.warn({ disk: disk.path, code }, "the file system of a disk is full; nothing is stored on it for a while");
       } else {
         const lost = disks.countError(disk.diskNumber);
@@ -214,17 +240,28 @@ export class ChunkStore {
     const { clock, disks } = this.#options;
     const now = clock.monotonicMs();
     return disks.disks.filter(
-      ({ diskNumber, slotCount }) => slotCount > 0 && disks.isOnline(diskNumber) && (this.#fullUntilMs.get(diskNumber) ?? 0) <= now,
+      ({ diskNumber, slotCount }) => slotCount > 0 && disks.takesChunks(diskNumber) && (this.#fullUntilMs.get(diskNumber) ?? 0) <= now,
     );
   }
 
   #choosePlace(waiting: WaitingChunk): { disk: DiskDescription; slot: number; evicts: boolean } | undefined {
     const weighed = this.#writableDisks().map((disk) => ({ disk, uuid: disk.uuid, weight: disk.slotCount }));
     for (const { disk } of orderDisks(weighed, objectKeyOf(waiting.object), waiting.chunk)) {
-      const place = this.#allocators.get(disk.diskNumber)!.allocate();
+      const place = this.#allocatorOf(disk).allocate();
       if (place) return { disk, ...place };
     }
     return undefined;
+  }
+
+  #allocatorOf(disk: DiskDescription): SlotAllocator {
+    const { disks, index } = this.#options;
+    let allocator = this.#allocators.get(disk.diskNumber);
+    if (!allocator) {
+      allocator = new SlotAllocator(disk.slotCount, index.usedSlots(disk.diskNumber));
+      this.#allocators.set(disk.diskNumber, allocator);
+      disks.setUsedSlots(disk.diskNumber, allocator.usedCount);
+    }
+    return allocator;
   }
 
   #countUsed(): void {

@@ -36,7 +36,7 @@ function openService(context: TestContext, origin: ScriptedUpstream, fetchesMax 
 const object = objectOf("a", 95);
 
 test("FillService describes, fetches and stores for a serving worker, with one pin for it", async (context) => {
-  const { ask, answers, arena, index, service, toMain } = openService(context, new ScriptedUpstream("origin", [object]));
+  const { ask, answers, arena, index, service } = openService(context, new ScriptedUpstream("origin", [object]));
   ask({ type: "describe", id: 1, path: "a", hops: 0, refresh: false });
   await until(() => answers.length === 1);
   const [described] = answers;
@@ -53,8 +53,7 @@ test("FillService describes, fetches and stores for a serving worker, with one p
   await until(() => index.findChunk(objectKeyOf(object), 9) !== undefined);
   await until(() => arena.counts().pinned === 1);
   arena.unpin(fetched.outcome.frame);
-  service.handle({ type: "stop" });
-  await until(() => toMain.some(({ type }) => type === "stopped"));
+  await service.stop();
   assert.equal(arena.counts().pinned, 0);
 });
 
@@ -93,11 +92,10 @@ test("FillService stops in order while fetches are under way and waiting", async
   let release = () => {};
   const held = new Promise<undefined>((resolve) => (release = () => resolve(undefined)));
   origin.beforeFetch = () => held;
-  const { ask, service, toMain } = openService(context, origin, 1);
+  const { ask, service } = openService(context, origin, 1);
   for (let id = 0; id < 5; id++) ask({ type: "fetch", id, object: { ...object, digested: id > 0 }, chunk: id, hops: 0 });
   await until(() => origin.fetched.length === 1);
-  service.handle({ type: "stop" });
-  await until(() => toMain.some(({ type }) => type === "stopped"));
+  await service.stop();
   release();
   // The ones that waited look for their digests now: in an index that is closed they would end the process.
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
@@ -112,6 +110,5 @@ test("FillService fills an object although the control plane names a source that
   assert.ok(question?.type === "ask-sources");
   service.handle({ type: "sources", id: question.id, urls: ["gopher://x/"] });
   await until(() => index.chunksHeldOf(objectKeyOf(object)) === 10);
-  service.handle({ type: "stop" });
-  await until(() => toMain.some(({ type }) => type === "stopped"));
+  await service.stop();
 });

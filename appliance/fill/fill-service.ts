@@ -7,11 +7,11 @@ import type { Log } from "../../runtime/log.js";
 import { messageOf } from "../../runtime/operating-error.js";
 import type { DiskSet } from "../disk/disk-set.js";
 import type { SlotWriter } from "../disk/slot-writer.js";
-import type { FillToMain, FillToServe, MainToFill, ServeToFill } from "../fill-messages.js";
+import type { FetchOutcome, FillToMain, FillToServe, MainToFill, ServeToFill } from "../fill-messages.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
 import type { FrameArena } from "../memory/frame-arena.js";
-import { objectKeyOf, type ObjectRecord } from "../object.js";
-import { ChunkFetcher } from "./chunk-fetcher.js";
+import { isRebuilt, objectKeyOf, type ObjectRecord } from "../object.js";
+import { ChunkFetcher, type FetchRequest } from "./chunk-fetcher.js";
 import { ChunkStore } from "./chunk-store.js";
 import { ManifestFiller } from "./manifest-filler.js";
 import { ObjectDescriber } from "./object-describer.js";
@@ -101,6 +101,10 @@ export class FillService {
     });
   }
 
+  get store(): ChunkStore {
+    return this.#store;
+  }
+
   /** Answers one serving worker's questions. */
   serve(port: MessagePort): void {
     this.#ports.add(port);
@@ -126,7 +130,7 @@ export class FillService {
           );
           return;
         case "fetch":
-          this.#fetcher.fetch(message, (outcome) => {
+          this.#fetch(message, (outcome) => {
             if ("failure" in outcome && outcome.failure === "version-changed") void this.#lookAgain(message, answer);
             answer({ type: "fetched", id: message.id, outcome });
           });
@@ -143,6 +147,7 @@ export class FillService {
     });
   }
 
+  /** What the agent says of objects; the storage's own messages are answered elsewhere. */
   handle(message: MainToFill): void {
     switch (message.type) {
       case "manifest":
@@ -154,9 +159,6 @@ export class FillService {
         return;
       case "serve":
         this.serve(message.port);
-        return;
-      case "stop":
-        void this.#stop();
         return;
     }
   }
@@ -173,12 +175,32 @@ export class FillService {
     }
   }
 
-  /** The index stays open: fetches that are still under way may look into it until the process ends. All that was committed is safe. */
-  async #stop(): Promise<void> {
+  /** Fetches a chunk. An object whose record was made from slots is described first: its digests are not in the slots. */
+  #fetch(request: FetchRequest, done: (outcome: FetchOutcome) => void): void {
+    const { index } = this.#options;
+    const known = isRebuilt(request.object) ? index.findObject(request.object.path) : undefined;
+    const object = known && objectKeyOf(known).equals(objectKeyOf(request.object)) ? known : request.object;
+    if (!isRebuilt(object)) return this.#fetcher.fetch({ ...request, object }, done);
+    void this.#describer.describe(object.path, { hops: request.hops, refresh: true }).then(
+      (outcome) => {
+        if ("failure" in outcome) return done(outcome);
+        const sameVersion = objectKeyOf(outcome.object).equals(objectKeyOf(object));
+        if (!sameVersion) return done({ failure: "version-changed" });
+        if (isRebuilt(outcome.object)) return done({ failure: "upstream-failed" });
+        this.#fetcher.fetch({ ...request, object: outcome.object }, done);
+      },
+      (error: unknown) => {
+        this.#options.log.error({ path: object.path, error: messageOf(error) }, "an object could not be described");
+        done({ failure: "upstream-failed" });
+      },
+    );
+  }
+
+  /** Resolves when all that was fetched is stored. */
+  async stop(): Promise<void> {
     for (const port of this.#ports) port.close();
     await this.#filler.stop();
     await this.#store.flush();
-    this.#options.toMain({ type: "stopped" });
   }
 
   #findDigests(object: ObjectRecord) {

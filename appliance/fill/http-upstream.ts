@@ -13,6 +13,8 @@ export interface HttpUpstreamOptions {
   connectTimeoutMs: number;
   /** Longest silence before the first byte of an answer, and between two parts of a body. */
   silenceTimeoutMs: number;
+  /** Headers that prove who asks for the URL; by default nobody asks. */
+  sign?: (method: "GET" | "HEAD", url: string) => Promise<Record<string, string>>;
 }
 
 interface Answer {
@@ -30,12 +32,16 @@ interface BodyTaker {
 export class HttpUpstream implements Upstream {
   readonly name: string;
   readonly #basePath: string;
+  readonly #origin: string;
+  readonly #sign: HttpUpstreamOptions["sign"];
   readonly #pool: Pool;
 
   /** `base`: an http: or https: URL; paths are put behind its own. */
   constructor(base: URL, options: HttpUpstreamOptions) {
     this.name = base.href;
     this.#basePath = base.pathname.endsWith("/") ? base.pathname : `${base.pathname}/`;
+    this.#origin = base.origin;
+    this.#sign = options.sign;
     this.#pool = new Pool(base.origin, {
       connections: options.connections,
       connect: { timeout: options.connectTimeoutMs },
@@ -150,24 +156,22 @@ export class HttpUpstream implements Upstream {
     await this.#pool.destroy();
   }
 
-  #send(
+  async #send(
     method: "GET" | "HEAD",
-    path: string,
+    objectPath: string,
     hops: number,
     headers: Record<string, string>,
     taker: BodyTaker,
   ): Promise<UpstreamFailure | "not-found" | undefined> {
+    const path = this.#basePath + objectPath.split("/").map(encodeURIComponent).join("/");
+    const proof = await this.#sign?.(method, this.#origin + path);
     return new Promise((resolve) => {
       const stop = (controller: Dispatcher.DispatchController, why: UpstreamFailure | "not-found") => {
         resolve(why);
         controller.abort(new Error("not wanted"));
       };
       this.#pool.dispatch(
-        {
-          method,
-          path: this.#basePath + path.split("/").map(encodeURIComponent).join("/"),
-          headers: { ...headers, "accept-encoding": "identity", [hopsHeader]: String(hops + 1) },
-        },
+        { method, path, headers: { ...headers, ...proof, "accept-encoding": "identity", [hopsHeader]: String(hops + 1) } },
         {
           onRequestStart: () => {},
           onResponseStart: (controller, status, answerHeaders) => {

@@ -5,7 +5,7 @@ import { messageOf } from "../../runtime/operating-error.js";
 import type { FillProgress, FetchOutcome, ManifestItem } from "../fill-messages.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
 import type { FrameArena } from "../memory/frame-arena.js";
-import { chunkCountOf, objectKeyOf, type ObjectRecord } from "../object.js";
+import { chunkCountOf, isRebuilt, objectKeyOf, type ObjectRecord } from "../object.js";
 import type { ChunkFetcher } from "./chunk-fetcher.js";
 import type { ChunkStore } from "./chunk-store.js";
 import type { ObjectDescriber } from "./object-describer.js";
@@ -103,7 +103,8 @@ export class ManifestFiller {
   async #fillObject(item: ManifestItem): Promise<void> {
     const { describer, index, chunkBytes, store } = this.#options;
     const known = index.findObject(item.path);
-    const outcome = known?.etag === item.etag ? { object: known } : await describer.describe(item.path, { hops: 0, refresh: true });
+    const outcome =
+      known?.etag === item.etag && !isRebuilt(known) ? { object: known } : await describer.describe(item.path, { hops: 0, refresh: true });
     if ("failure" in outcome) throw new Error(outcome.failure);
     const { object } = outcome;
     const key = objectKeyOf(object);

@@ -80,11 +80,16 @@ export class ObjectDescriber {
     }
     const earlier = index.findObject(path);
     // Digests that an upstream has lost are still those of this version.
-    const wasDigested = earlier !== undefined && earlier.digested && objectKeyOf(earlier).equals(objectKeyOf({ path, ...described }));
-    const object: ObjectRecord = { path, ...described, digested: canBeChecked || wasDigested, checkedUnixMs: clock.unixMs() };
+    const generation = index.generationOf(path);
+    const version = { path, ...described, ...(generation > 0 && { generation }) };
+    const wasDigested = earlier !== undefined && earlier.digested && objectKeyOf(earlier).equals(objectKeyOf(version));
+    const object: ObjectRecord = { ...version, digested: canBeChecked || wasDigested, checkedUnixMs: clock.unixMs() };
     const freed = await index.putObject(object, digests && encodeObjectDigests(digests));
     if (earlier && !objectKeyOf(earlier).equals(objectKeyOf(object))) {
       log.info({ path, etag: object.etag, earlierEtag: earlier.etag }, "object has a new version");
+      this.#options.onChanged(path, freed);
+    } else if (freed.length > 0) {
+      // It was purged, and what it held then is gone now.
       this.#options.onChanged(path, freed);
     }
     return { object };

@@ -10,10 +10,13 @@
 //   versions  object key 16                       -> { path, chunksHeld }   every version of which a chunk is held
 //   chunks    object key 16 | chunk u32           -> disk number u16 | slot u32
 //   slots     disk number u16 | slot u32          -> object key 16 | chunk u32
+//   purges    see purge-rules.ts
+//   adopted   object key 16 [| chunk u32]         -> stamp f64              only while an index is made anew from the slots
 import { closeSync, openSync, readSync } from "node:fs";
 import { open, type Database, type RootDatabase } from "lmdb";
 import { errnoOf, OperatingError, messageOf } from "../../runtime/operating-error.js";
-import { isObjectPath, objectKeyBytes, objectKeyOf, type ObjectRecord } from "../object.js";
+import { PurgeRules, type Purge } from "./purge-rules.js";
+import { isObjectPath, objectKeyBytes, objectKeyOf, type ObjectRecord, type ObjectVersion } from "../object.js";
 
 /** Raised when a database's meaning changes; an index of another format is refused. */
 const formatVersion = 1;
@@ -44,7 +47,11 @@ export interface KnownDisk {
   diskNumber: number;
   uuid: string;
   path: string;
+  /** Set by command: "retiring" while its chunks move away, "retired" when it may be pulled. */
+  mark?: DiskMark;
 }
+
+export type DiskMark = "retiring" | "retired";
 
 /** How much of one version is held. */
 export interface HeldVersion {
@@ -55,6 +62,28 @@ export interface HeldVersion {
 
 type VersionValue = { path: string; chunksHeld: number };
 
+/** A slot whose header was read, for an index that is made anew. */
+export interface FoundSlot extends SlotPlace {
+  object: ObjectVersion;
+  objectKey: Buffer;
+  chunk: number;
+  stampUnixMs: number;
+}
+
+/** What the index says against itself; see `findContradictions`. */
+export const contradictions = {
+  "chunk-without-slot": "a chunk's slot does not name the chunk",
+  "slot-without-chunk": "a slot's chunk does not name the slot",
+  "wrong-count": "a version does not hold as many chunks as it says",
+  "forgotten-version": "chunks of a version that nobody can ask for any more",
+  "digests-of-nothing": "digests of a version that is not there",
+} as const;
+
+export interface Contradiction {
+  kind: keyof typeof contradictions;
+  key: Buffer;
+}
+
 export class ChunkIndex {
   readonly #root: RootDatabase;
   readonly #meta: Database<unknown, string>;
@@ -64,6 +93,7 @@ export class ChunkIndex {
   readonly #versions: Database<VersionValue, Buffer>;
   readonly #chunks: Database<Buffer, Buffer>;
   readonly #slots: Database<Buffer, Buffer>;
+  readonly #purges: PurgeRules;
   readonly #chunkKey = Buffer.alloc(objectKeyBytes + 4);
 
   /**
@@ -85,6 +115,7 @@ export class ChunkIndex {
     this.#versions = this.#root.openDB({ name: "versions", keyEncoding: "binary" });
     this.#chunks = this.#root.openDB({ name: "chunks", keyEncoding: "binary", encoding: "binary" });
     this.#slots = this.#root.openDB({ name: "slots", keyEncoding: "binary", encoding: "binary" });
+    this.#purges = new PurgeRules(this.#meta, this.#root.openDB({ name: "purges" }));
     const format = this.#meta.get("format") as { version: number; chunkBytes: number } | undefined;
     if (format === undefined) {
       this.#meta.putSync("format", { version: formatVersion, chunkBytes });
@@ -116,13 +147,88 @@ export class ChunkIndex {
     const known = this.knownDisks();
     const earlier = known.find((disk) => disk.uuid === uuid);
     const diskNumber = earlier?.diskNumber ?? known.reduce((next, disk) => Math.max(next, disk.diskNumber + 1), 0);
-    await this.#disks.put(diskNumber, { uuid, path });
+    await this.#disks.put(diskNumber, { ...(earlier?.mark && { mark: earlier.mark }), uuid, path });
     return diskNumber;
   }
 
+  /** Remembers how far a disk's retirement is; undefined ends it. */
+  async markDisk(diskNumber: number, mark: DiskMark | undefined): Promise<void> {
+    const { uuid, path } = this.#disks.get(diskNumber)!;
+    await this.#disks.put(diskNumber, { uuid, path, ...(mark && { mark }) });
+    await this.#root.flushed;
+  }
+
+  /** The newest version of a path; undefined when it is not known, or was purged since it was described. */
   findObject(path: string): ObjectRecord | undefined {
     // LMDB throws at a key that is too long, and a throw in a request's handler ends the process.
-    return isObjectPath(path) ? this.#objects.get(path) : undefined;
+    const object = isObjectPath(path) ? this.#objects.get(path) : undefined;
+    return object && this.#isPurged(object) ? undefined : object;
+  }
+
+  /** The path of a version of which chunks are held. */
+  findPath(objectKey: Buffer): string | undefined {
+    return this.#versions.get(objectKey)?.path;
+  }
+
+  /** What records of `path` that are made from now on carry as their generation. */
+  generationOf(path: string): number {
+    return this.#purges.generationOf(path);
+  }
+
+  /** Makes everything that matches unfindable. Resolves, when that is on the disk, to the purge; undefined: there are too many prefixes. */
+  async purge(kind: Purge["kind"], value: string): Promise<Purge | undefined> {
+    const purge = await this.#root.transaction(() => {
+      const next = { number: this.#purges.last + 1, kind, value };
+      return this.#purges.add(next) ? next : undefined;
+    });
+    await this.#root.flushed;
+    return purge;
+  }
+
+  /** Takes purges over that stand on disks. */
+  async importPurges(purges: readonly Purge[]): Promise<void> {
+    await this.#root.transaction(() => {
+      for (const purge of [...purges].sort((a, b) => a.number - b.number)) this.#purges.add(purge);
+    });
+  }
+
+  /** The number of the last purge, and of the last whose objects have no slots any more. */
+  get purgeProgress(): { last: number; swept: number } {
+    return { last: this.#purges.last, swept: (this.#meta.get("swept") as number | undefined) ?? 0 };
+  }
+
+  /** All objects were looked at since the purge `number`. */
+  async noteSwept(number: number): Promise<void> {
+    await this.#meta.put("swept", number);
+  }
+
+  /**
+   * Forgets purged objects among the next `count` paths after `after`. Resolves, when that is committed, to what is free now, and where to go on;
+   * `next` undefined: that was the last.
+   */
+  async sweepPurged(after: string, count: number): Promise<{ paths: string[]; freed: SlotPlace[]; next: string | undefined }> {
+    return this.#root.transaction(() => {
+      const batch = [...this.#objects.getRange({ start: after, exclusiveStart: after !== "", limit: count })];
+      const paths: string[] = [];
+      const freed: SlotPlace[] = [];
+      for (const { key, value } of batch) {
+        if (!this.#isPurged(value)) continue;
+        void this.#objects.remove(key);
+        paths.push(key);
+        freed.push(...this.#forgetVersion(objectKeyOf(value)));
+      }
+      const next = batch.length < count ? undefined : batch.at(-1)!.key;
+      return { paths, freed, next };
+    });
+  }
+
+  /** This thread sees what was committed by now, not what it saw when its turn began. */
+  seeLatest(): void {
+    this.#root.resetReadTxn();
+  }
+
+  countObjects(): number {
+    return this.#objects.getKeysCount();
   }
 
   /** The encoded digests of a version. */
@@ -135,12 +241,12 @@ export class ChunkIndex {
     this.#chunkKey.set(objectKey);
     this.#chunkKey.writeUInt32BE(chunk, objectKeyBytes);
     const value = this.#chunks.getBinaryFast(this.#chunkKey);
-    return value && { diskNumber: value.readUInt16BE(0), slot: value.readUInt32BE(2) };
+    return value && placeOf(value);
   }
 
   findSlot(place: SlotPlace): SlotContent | undefined {
     const value = this.#slots.getBinary(slotKeyOf(place));
-    return value && { objectKey: Buffer.from(value.subarray(0, objectKeyBytes)), chunk: value.readUInt32BE(objectKeyBytes) };
+    return value && contentOf(value);
   }
 
   chunksHeldOf(objectKey: Buffer): number {
@@ -154,12 +260,15 @@ export class ChunkIndex {
 
   /** The slots of one disk that hold a chunk, in order. */
   *usedSlots(diskNumber: number): Generator<number> {
-    for (const key of this.#slots.getKeys({
-      start: slotKeyOf({ diskNumber, slot: 0 }),
-      end: slotKeyOf({ diskNumber: diskNumber + 1, slot: 0 }),
-    })) {
-      yield key.readUInt32BE(2);
-    }
+    for (const key of this.#slots.getKeys(slotRangeOf(diskNumber))) yield key.readUInt32BE(2);
+  }
+
+  /** The first slot from `slot` on that holds a chunk, with the chunk. */
+  findSlotFrom({ diskNumber, slot }: SlotPlace): (SlotContent & SlotPlace) | undefined {
+    const { end } = slotRangeOf(diskNumber);
+    for (const { key, value } of this.#slots.getRange({ start: slotKeyOf({ diskNumber, slot }), end, limit: 1 }))
+      return { ...placeOf(key), ...contentOf(value) };
+    return undefined;
   }
 
   /**
@@ -190,27 +299,36 @@ export class ChunkIndex {
     });
   }
 
-  /** Remembers chunks whose slots are on their disks. Resolves when the change is committed. */
-  async commitChunks(placed: readonly PlacedChunk[]): Promise<void> {
-    await this.#root.transaction(() => {
-      for (const { path, objectKey, chunk, diskNumber, slot } of placed) {
+  /**
+   * Remembers chunks whose slots are on their disks. Resolves, when that is committed, to the ones that were not remembered: nobody
+   * can ask for them, since their path has another version by now, or is gone.
+   */
+  async commitChunks(placed: readonly PlacedChunk[]): Promise<PlacedChunk[]> {
+    return this.#root.transaction(() => {
+      const outdated: PlacedChunk[] = [];
+      for (const one of placed) {
+        const { path, objectKey, chunk, diskNumber, slot } = one;
         const place = { diskNumber, slot };
         const key = chunkKeyOf(objectKey, chunk);
         // A transaction that failed before this one may have left the slot with what it held: that is overwritten by now.
         const overwritten = this.findSlot(place);
         if (overwritten) {
           void this.#chunks.remove(chunkKeyOf(overwritten.objectKey, overwritten.chunk));
+          void this.#slots.remove(slotKeyOf(place));
           this.#addHeld(overwritten.objectKey, "", -1);
+        }
+        if (!this.#isNewest(path, objectKey)) {
+          outdated.push(one);
+          continue;
         }
         const earlier = this.findChunk(objectKey, chunk);
         if (earlier) void this.#slots.remove(slotKeyOf(earlier));
-        const value = Buffer.alloc(6);
-        value.writeUInt16BE(diskNumber, 0);
-        value.writeUInt32BE(slot, 2);
+        const value = slotKeyOf(place);
         void this.#chunks.put(key, value);
-        void this.#slots.put(slotKeyOf(place), key);
+        void this.#slots.put(value, key);
         if (!earlier) this.#addHeld(objectKey, path, 1);
       }
+      return outdated;
     });
   }
 
@@ -247,8 +365,145 @@ export class ChunkIndex {
     });
   }
 
+  /** Every chunk, in the order of keys. */
+  *chunks(): Generator<SlotContent & SlotPlace> {
+    for (const { key, value } of this.#chunks.getRange()) yield { ...contentOf(key), ...placeOf(value) };
+  }
+
+  /** The slots of one disk that hold a chunk, in order, with the chunk. */
+  *slotsOf(diskNumber: number): Generator<SlotContent & SlotPlace> {
+    for (const { key, value } of this.#slots.getRange(slotRangeOf(diskNumber))) yield { ...placeOf(key), ...contentOf(value) };
+  }
+
+  /**
+   * Walks the whole index and yields what contradicts itself; at most once per key and kind. Nothing may write meanwhile. The same
+   * finding, handed to `repair`, is put right.
+   */
+  *findContradictions(): Generator<Contradiction> {
+    const counted = new Map<string, number>();
+    for (const { key, value } of this.#chunks.getRange()) {
+      const back = this.#slots.getBinary(value);
+      if (!back?.equals(key)) yield { kind: "chunk-without-slot", key: Buffer.from(key) };
+      // Keys come in order, so a version is complete when the next begins; the map holds two at most.
+      const name = key.toString("latin1", 0, objectKeyBytes);
+      if (!counted.has(name)) {
+        yield* this.#findWrongCounts(counted);
+        counted.clear();
+      }
+      counted.set(name, (counted.get(name) ?? 0) + 1);
+    }
+    yield* this.#findWrongCounts(counted);
+    for (const { key, value } of this.#slots.getRange()) {
+      const back = this.#chunks.getBinary(value);
+      if (!back?.equals(key)) yield { kind: "slot-without-chunk", key: Buffer.from(key) };
+    }
+    for (const { key, value } of this.#versions.getRange()) {
+      const first = [...this.#chunks.getKeys({ ...chunkRangeOf(key), limit: 1 })];
+      if (first.length === 0) yield { kind: "wrong-count", key: Buffer.from(key) };
+      const newest = this.#objects.get(value.path);
+      // One that was purged, and is not swept yet, is not forgotten.
+      if (!newest || !objectKeyOf(newest).equals(key)) yield { kind: "forgotten-version", key: Buffer.from(key) };
+    }
+    // What objects name is collected first: digests have no path to ask for. 32 bytes an object.
+    const named = new Set<string>();
+    for (const { value } of this.#objects.getRange()) named.add(objectKeyOf(value).toString("latin1"));
+    for (const key of this.#digests.getKeys()) {
+      if (!named.has(key.toString("latin1"))) yield { kind: "digests-of-nothing", key: Buffer.from(key) };
+    }
+  }
+
+  /** Puts findings of `findContradictions` right: what is in doubt is forgotten, since upstream has it. */
+  async repair(found: readonly Contradiction[]): Promise<void> {
+    await this.#root.transaction(() => {
+      for (const { kind, key } of found) {
+        if (kind === "chunk-without-slot") void this.#chunks.remove(key);
+        else if (kind === "slot-without-chunk") void this.#slots.remove(key);
+        else if (kind === "digests-of-nothing") void this.#digests.remove(key);
+        else if (kind === "forgotten-version") this.#forgetVersion(key);
+      }
+      // Counts last: what was forgotten above has changed them.
+      for (const { key } of found) this.#countAnew(key.subarray(0, objectKeyBytes));
+    });
+  }
+
+  /**
+   * Takes slots into an index that is made anew. Of two slots with one chunk, and of two versions of one path, the one with the later
+   * stamp stays. Resolves to how many chunks the index has more. `endAdopting` comes after the last.
+   */
+  async adoptSlots(found: readonly FoundSlot[]): Promise<number> {
+    const stamps = this.#stamps();
+    let added = 0;
+    await this.#root.transaction(() => {
+      for (const { object, objectKey, chunk, stampUnixMs, diskNumber, slot } of found) {
+        if (this.#isPurged(object)) continue;
+        const current = this.#objects.get(object.path);
+        const currentKey = current && objectKeyOf(current);
+        if (currentKey && !currentKey.equals(objectKey)) {
+          if ((stamps.get(currentKey) ?? 0) >= stampUnixMs) continue;
+          added -= this.#forgetVersion(currentKey).length;
+        }
+        if (!currentKey?.equals(objectKey)) {
+          // Never checked: upstream is asked before anything more of it is fetched, since its digests are not in the slots.
+          void this.#objects.put(object.path, { ...object, digested: false, checkedUnixMs: 0 });
+        }
+        if ((stamps.get(objectKey) ?? 0) < stampUnixMs) void stamps.put(objectKey, stampUnixMs);
+        const key = chunkKeyOf(objectKey, chunk);
+        const earlier = this.findChunk(objectKey, chunk);
+        if (earlier) {
+          if ((stamps.get(key) ?? 0) >= stampUnixMs) continue;
+          void this.#slots.remove(slotKeyOf(earlier));
+        } else {
+          this.#addHeld(objectKey, object.path, 1);
+          added++;
+        }
+        const place = slotKeyOf({ diskNumber, slot });
+        void stamps.put(key, stampUnixMs);
+        void this.#chunks.put(key, place);
+        void this.#slots.put(place, key);
+      }
+    });
+    return added;
+  }
+
+  /** Drops what only adopting needs. */
+  async endAdopting(): Promise<void> {
+    await this.#stamps().drop();
+    await this.#root.flushed;
+  }
+
   async close(): Promise<void> {
     await this.#root.close();
+  }
+
+  #stamps(): Database<number, Buffer> {
+    return this.#root.openDB({ name: "adopted", keyEncoding: "binary" });
+  }
+
+  *#findWrongCounts(counted: ReadonlyMap<string, number>): Generator<Contradiction> {
+    for (const [name, count] of counted) {
+      const key = Buffer.from(name, "latin1");
+      if (this.chunksHeldOf(key) !== count) yield { kind: "wrong-count", key };
+    }
+  }
+
+  /** Whether `key` is the version that `path` is answered from. */
+  #isNewest(path: string, key: Buffer): boolean {
+    const newest = this.#objects.get(path);
+    return newest !== undefined && objectKeyOf(newest).equals(key) && !this.#isPurged(newest);
+  }
+
+  #isPurged({ path, generation = 0 }: Pick<ObjectRecord, "path" | "generation">): boolean {
+    return generation < this.#purges.generationOf(path);
+  }
+
+  /** Inside a transaction. A version without a path in the index cannot be counted for: its chunks are forgotten. */
+  #countAnew(objectKey: Buffer): void {
+    if (objectKey.length < objectKeyBytes) return;
+    const version = this.#versions.get(objectKey);
+    const chunksHeld = this.#chunks.getKeysCount(chunkRangeOf(objectKey));
+    if (!version) this.#forgetVersion(objectKey);
+    else if (chunksHeld === 0) void this.#versions.remove(objectKey);
+    else void this.#versions.put(objectKey, { ...version, chunksHeld });
   }
 
   /** Inside a transaction. */
@@ -266,13 +521,11 @@ export class ChunkIndex {
     const freed: SlotPlace[] = [];
     void this.#digests.remove(objectKey);
     void this.#versions.remove(objectKey);
-    const keys = [
-      ...this.#chunks.getKeys({ start: chunkKeyOf(objectKey, 0), end: Buffer.concat([chunkKeyOf(objectKey, 0xffffffff), Buffer.of(0)]) }),
-    ];
+    const keys = [...this.#chunks.getKeys(chunkRangeOf(objectKey))];
     for (const key of keys) {
       const value = this.#chunks.getBinary(key);
       if (value) {
-        freed.push({ diskNumber: value.readUInt16BE(0), slot: value.readUInt32BE(2) });
+        freed.push(placeOf(value));
         void this.#slots.remove(value);
       }
       void this.#chunks.remove(key);
@@ -314,4 +567,20 @@ function slotKeyOf({ diskNumber, slot }: SlotPlace): Buffer {
   key.writeUInt16BE(diskNumber, 0);
   key.writeUInt32BE(slot, 2);
   return key;
+}
+
+function chunkRangeOf(objectKey: Uint8Array): { start: Buffer; end: Buffer } {
+  return { start: chunkKeyOf(objectKey, 0), end: Buffer.concat([chunkKeyOf(objectKey, 0xffffffff), Buffer.of(0)]) };
+}
+
+function slotRangeOf(diskNumber: number): { start: Buffer; end: Buffer } {
+  return { start: slotKeyOf({ diskNumber, slot: 0 }), end: slotKeyOf({ diskNumber: diskNumber + 1, slot: 0 }) };
+}
+
+function placeOf(value: Buffer): SlotPlace {
+  return { diskNumber: value.readUInt16BE(0), slot: value.readUInt32BE(2) };
+}
+
+function contentOf(value: Buffer): SlotContent {
+  return { objectKey: Buffer.from(value.subarray(0, objectKeyBytes)), chunk: value.readUInt32BE(objectKeyBytes) };
 }

@@ -79,8 +79,11 @@ export class ChunkGetter {
       return queueMicrotask(() => finish({ failure: "busy" }));
     }
     const lengthBytes = chunkLengthOf(object.record.sizeBytes, chunkBytes, chunk);
-    reader.read({ ...place, objectKey: object.key, chunk, lengthBytes, into: arena.wholeFrame(frame) }, (outcome) => {
+    // A late read may still write into its frame, so nobody gets that frame until the read has ended.
+    const onLateEnd = () => arena.giveBack(frame);
+    reader.read({ ...place, objectKey: object.key, chunk, lengthBytes, into: arena.wholeFrame(frame), onLateEnd }, (outcome) => {
       if (outcome === "ok") return finish({ frame: arena.publish(frame, object.keyWords, chunk, lengthBytes), from: "disk" });
+      if (outcome === "late") return this.#fill(object, chunk, hops, finish);
       arena.giveBack(frame);
       if (outcome === "queue-full") return finish({ failure: "busy" });
       // Our snapshot of the index may be older than the slot: the fill worker, who wrote both, says whether the slot is bad.

@@ -77,6 +77,12 @@ export class ObjectFinder {
     this.#objects.delete(path);
   }
 
+  /** Something was purged: nothing that was learned before counts. */
+  forgetAll(): void {
+    this.#options.index.seeLatest();
+    this.#objects.clear();
+  }
+
   #refresh(path: string): void {
     if (this.#refreshing.has(path)) return;
     this.#refreshing.add(path);
@@ -88,7 +94,10 @@ export class ObjectFinder {
     });
   }
 
-  #remember(path: string, record: ObjectRecord): ServedObject {
+  #remember(path: string, described: ObjectRecord): ServedObject {
+    // Described before a purge that has come since: bytes of its key may be in memory, and must not be served.
+    const generation = this.#options.index.generationOf(path);
+    const record = generation > (described.generation ?? 0) ? { ...described, generation } : described;
     const known = this.#objects.peek(path);
     const object = servedObjectOf(record);
     // Requests under way hold on to the object they began with; only new ones see this one.

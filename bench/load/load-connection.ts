@@ -5,7 +5,7 @@ import { errnoOf, messageOf } from "../../runtime/operating-error.js";
 import type { NamedErrorKind } from "../report/bench-result.js";
 import { recordLatency } from "./latency-counts.js";
 import { counter, errorSlot, statusSlot, type LoadBoard } from "./load-board.js";
-import type { CatalogueObject, LoadPlan } from "./load-plan.js";
+import type { CatalogObject, LoadPlan } from "./load-plan.js";
 import { countWrongBytes } from "./offset-content.js";
 import type { Choice, Viewer } from "./request-chooser.js";
 import { ResponseReader, type ResponseHead, type ResponseSink } from "./response-reader.js";
@@ -46,7 +46,7 @@ export class LoadConnection implements ResponseSink {
   #sentUs = 0;
   #firstByteSeen = false;
   #firstByteUs = 0;
-  #object: CatalogueObject | null = null;
+  #object: CatalogObject | null = null;
   #first = 0;
   #bytes = 0;
   #ranged = false;

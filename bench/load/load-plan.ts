@@ -1,6 +1,6 @@
 // What the generator shall do: which requests, how many at a time or per second, for how long. Plain data, so that it crosses to worker threads.
 
-export interface CatalogueObject {
+export interface CatalogObject {
   /** Path below the base URL, without a leading slash. */
   name: string;
   bytes: number;
@@ -19,7 +19,7 @@ export interface LoadPlan {
   };
   /** Sent with every request. */
   headers: Record<string, string>;
-  objects: readonly CatalogueObject[];
+  objects: readonly CatalogObject[];
   requests: RequestPlan;
   loop: LoopPlan;
   /** Of all workers together. */

@@ -41,6 +41,8 @@ class LoadWorker implements ConnectionHost {
   // The open loop's clock; in the closed loop nothing is ever due.
   #nextDueUs = Number.POSITIVE_INFINITY;
   #nextReplayed: number;
+  /** Connections of the open loop for which there is nothing more to ask for. */
+  readonly #done = new Set<LoadConnection>();
   /** There is nothing more to ask for. */
   #exhausted = false;
   #turnPending = false;
@@ -144,7 +146,8 @@ class LoadWorker implements ConnectionHost {
   }
 
   #scheduleTurn(): void {
-    if (this.#turnPending || this.#state !== "running") return;
+    // A trace that has ended has nothing that is due any more.
+    if (this.#turnPending || this.#state !== "running" || this.#nextDueUs === Number.POSITIVE_INFINITY) return;
     this.#turnPending = true;
     const waitUs = this.#nextDueUs - this.nowUs();
     // With no free connection the next answer drives the loop; the timer is only there to notice the end.
@@ -162,9 +165,12 @@ class LoadWorker implements ConnectionHost {
       const connection = this.#free.pop()!;
       const choice = this.#chooser.next(connection.viewer);
       if (choice === null) {
-        this.#free.push(connection);
+        // Its viewer has seen everything; those of other connections may be in the middle of an object.
+        this.#done.add(connection);
+        if (this.#done.size < this.#connections.length) continue;
         this.#nextDueUs = Number.POSITIVE_INFINITY;
         this.#exhausted = true;
+        this.#checkFinished();
         return;
       }
       recordLatency(this.board.sendLag, now - Math.max(this.#nextDueUs, this.#freeSinceUs));

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { generatedObjects } from "../workloads/object-files.js";
-import { defaultFlags, planOf, type WorkloadFlags } from "../workloads/workload-flags.js";
+import { defaultFlags, type WorkloadFlags } from "../workloads/workload-flags.js";
+import { planOf } from "../workloads/workload-plan.js";
 import { RequestChooser, type Viewer } from "./request-chooser.js";
 
 function planWith(flags: Partial<WorkloadFlags>, objects: number, workers = 1) {

@@ -1,16 +1,16 @@
 // Chooses what to ask for next: an object and a range of it.
-import type { CatalogueObject, LoadPlan } from "./load-plan.js";
+import type { CatalogObject, LoadPlan } from "./load-plan.js";
 import { seededRandom, type Random } from "./seeded-random.js";
 import { ZipfChooser } from "./zipf.js";
 
 /** Where one viewer is: the connection keeps it, the chooser moves it. */
 export interface Viewer {
-  object: CatalogueObject | null;
+  object: CatalogObject | null;
   offset: number;
 }
 
 export interface Choice {
-  object: CatalogueObject;
+  object: CatalogObject;
   first: number;
   bytes: number;
 }
@@ -74,7 +74,7 @@ export class RequestChooser {
     return choice;
   }
 
-  #pick(): CatalogueObject | null {
+  #pick(): CatalogObject | null {
     const { objects, requests } = this.plan;
     if (this.#crowded && requests.crowd !== null && this.#random() < requests.crowd.share) return objects[0]!;
     switch (requests.pick.kind) {

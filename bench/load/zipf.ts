@@ -1,4 +1,4 @@
-// Zipf's law over a catalogue: object of rank r is asked for with probability r^-alpha / H(n, alpha).
+// Zipf's law over a catalog: object of rank r is asked for with probability r^-alpha / H(n, alpha).
 
 /** The generalised harmonic number H(n, alpha): the sum of 1 / r^alpha for r from 1 to n. */
 export function harmonicNumber(n: number, alpha: number): number {

@@ -7,7 +7,7 @@ import { findProgram } from "./find-program.js";
 import type { Peer } from "./peer.js";
 import { fillTemplate, freePort, startServer } from "./server-process.js";
 
-const program = join(packageRoot, "cli/millrace.mjs");
+const program = join(packageRoot, "cli/millrace.cjs");
 
 export const appliancePeer: Peer = {
   name: "appliance",
@@ -21,7 +21,8 @@ export const appliancePeer: Peer = {
     });
     return "version" in found ? { version: `millrace ${found.version}` } : found;
   },
-  start: async ({ scheme, files, scratch, certificate, cores, memoryBytes }) => {
+  readsFrom: ({ scratch }) => [join(scratch, "disk")],
+  start: async ({ scheme, files, scratch, certificate, cores, memoryBytes, diskBytes }) => {
     const [port, adminPort] = [await freePort(), await freePort()];
     await mkdir(join(scratch, "disk"), { recursive: true });
     const path = join(scratch, "appliance.yaml");
@@ -31,7 +32,7 @@ export const appliancePeer: Peer = {
       TLS: scheme === "https" ? `, tls: { cert: ${certificate.cert}, key: ${certificate.key} }` : "",
       MEMORY: memoryBytes,
       SCRATCH: scratch,
-      DISK: memoryBytes * 2,
+      DISK: diskBytes,
       FILES: files,
     });
     await writeFile(path, text);

@@ -14,6 +14,7 @@ export const floorPeer: Peer = {
       return { missing: `uWebSockets.js has no binary for Node ${process.version}` };
     }
   },
+  readsFrom: () => [],
   start: async ({ scheme, files, certificate, cores }) => {
     const port = await freePort();
     const tls = scheme === "https" ? ["--cert", certificate.cert, "--key", certificate.key] : [];

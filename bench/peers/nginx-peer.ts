@@ -9,6 +9,7 @@ export const nginxPeer: Peer = {
   name: "nginx",
   schemes: ["http", "https"],
   find: () => findProgram("nginx", { arguments: ["-v"], version: /nginx\/\S+/, package: "nginx" }),
+  readsFrom: ({ files }) => [files],
   start: async ({ scheme, files, scratch, certificate, cores }) => {
     const port = await freePort();
     const path = join(scratch, "nginx.conf");

@@ -6,6 +6,8 @@ export interface Peer {
   schemes: readonly ("http" | "https")[];
   /** The server's version, or why it can't be started here. */
   find(): Promise<{ version: string } | { missing: string }>;
+  /** The folders of the files that it reads while it serves; empty for one that keeps nothing on disk, which can't be measured cold. */
+  readsFrom(start: Pick<PeerStart, "files" | "scratch">): string[];
   /** Starts it on a free port of 127.0.0.1; resolves when it answers. @throws OperatingError "peer-failed". */
   start(options: PeerStart): Promise<ServerProcess & { baseUrl: string }>;
 }
@@ -21,6 +23,8 @@ export interface PeerStart {
   cores: string | null;
   /** Memory that the server may use for the files. */
   memoryBytes: number;
+  /** Disk that the server may use to keep copies of the files: enough for all. */
+  diskBytes: number;
   /** An HTTP server with the same files, for peers that fetch from one. */
   originUrl: string;
 }

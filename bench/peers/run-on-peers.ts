@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf, OperatingError } from "../../runtime/operating-error.js";
-import type { CatalogueObject } from "../load/load-plan.js";
+import type { CatalogObject } from "../load/load-plan.js";
 import { runLoad } from "../load/run-load.js";
 import { procObserver } from "../observe/proc-observer.js";
 import { blindObserver } from "../observe/server-observer.js";
@@ -13,7 +13,8 @@ import type { ResultBuilder } from "../report/result-builder.js";
 import { generatedObjects, writeObjectFiles } from "../workloads/object-files.js";
 import type { ReplayTrace } from "../workloads/replay-trace.js";
 import { runWorkloadRound, type MidRunCommand } from "../workloads/run-workload.js";
-import { bytesOf, planOf, readReplayOf, type LoadTarget, type WorkloadFlags } from "../workloads/workload-flags.js";
+import type { WorkloadFlags } from "../workloads/workload-flags.js";
+import { dropsPageCache, bytesOf, planOf, readReplayOf, type LoadTarget } from "../workloads/workload-plan.js";
 import { flagsOf, type Workload } from "../workloads/workload-table.js";
 import { makeCertificate } from "./certificate.js";
 import { floorPeer } from "./floor-peer.js";
@@ -24,6 +25,8 @@ import type { ServerProcess } from "./server-process.js";
 
 /** Reading every object once before the first round ends after this time at the latest. */
 const fillTimeLimitSeconds = 120;
+/** A cold set is so many times as large as the memory that a server may use. */
+const coldSetToMemory = 8;
 /** What a server needs beside the files themselves. */
 const memoryBesideFilesBytes = 256 * 2 ** 20;
 
@@ -104,7 +107,7 @@ export async function runOnPeers(request: PeersRequest, result: ResultBuilder): 
 }
 
 /** The objects that all steps together need. */
-async function objectsFor(flags: readonly WorkloadFlags[]): Promise<{ objects: CatalogueObject[]; replay: ReplayTrace | null }> {
+async function objectsFor(flags: readonly WorkloadFlags[]): Promise<{ objects: CatalogObject[]; replay: ReplayTrace | null }> {
   const traced = flags.find(({ trace }) => trace !== "");
   if (traced !== undefined) {
     if (flags.some(({ trace }) => trace !== traced.trace))
@@ -128,6 +131,7 @@ interface Member {
   name: string;
   server: ServerProcess & { baseUrl: string };
   target: LoadTarget;
+  readsFrom: readonly string[];
 }
 
 /** The servers of one scheme while they run. */
@@ -141,7 +145,7 @@ class PeerGroup {
       scheme: "http" | "https";
       files: string;
       scratch: string;
-      objects: readonly CatalogueObject[];
+      objects: readonly CatalogObject[];
       replay: ReplayTrace | null;
       steps: readonly Step[];
     },
@@ -157,10 +161,11 @@ class PeerGroup {
       return path;
     };
     const filesBytes = objects.reduce((sum, object) => sum + object.bytes, 0);
-    // "Cold" is a set 8 times as large as the memory.
-    const cold = this.setting.steps.some(({ workload }) => workload.name === "cold");
-    const memoryBytes = this.request.memoryBytes ?? (cold ? Math.ceil(filesBytes / 8) : filesBytes + memoryBesideFilesBytes);
-    const common = { files, certificate, memoryBytes };
+    const cold = this.setting.steps.some(({ flags }) => dropsPageCache(flags));
+    const memoryBytes = this.request.memoryBytes ?? (cold ? Math.ceil(filesBytes / coldSetToMemory) : filesBytes + memoryBesideFilesBytes);
+    // Slots and metadata take some percent more than the files.
+    const diskBytes = Math.ceil(filesBytes * 1.1) + memoryBesideFilesBytes;
+    const common = { files, certificate, memoryBytes, diskBytes };
     // Peers that fetch over HTTP get an origin that is not measured: nginx where it is installed.
     const originPeer = "version" in (await nginxPeer.find()) ? nginxPeer : floorPeer;
     const origin = await originPeer.start({ ...common, scheme: "http", scratch: await folder("origin"), cores: null, originUrl: "" });
@@ -168,6 +173,11 @@ class PeerGroup {
     for (const peer of peers) {
       try {
         const peerScratch = await folder(peer.name);
+        const readsFrom = peer.readsFrom({ files, scratch: peerScratch });
+        if (cold && readsFrom.length === 0) {
+          this.result.note(`${peer.name} keeps nothing on disk: it is not measured cold`);
+          continue;
+        }
         const server = await peer.start({
           ...common,
           scheme,
@@ -184,7 +194,7 @@ class PeerGroup {
           replay: this.setting.replay,
           workers: this.request.workers,
         };
-        this.members.push({ name: peer.name, server, target });
+        this.members.push({ name: peer.name, server, target, readsFrom });
       } catch (error) {
         if (!(error instanceof OperatingError)) throw error;
         this.result.note(`${peer.name} (${scheme}) is missing: ${messageOf(error)}`);
@@ -216,6 +226,7 @@ class PeerGroup {
         signal,
         ...options,
         observer: procObserver(() => [member.server.pid]),
+        serverFolders: member.readsFrom,
         fillObjects: member.target.objects.slice(flags.objects),
       },
     );
@@ -234,7 +245,7 @@ class PeerGroup {
   }
 
   /** Brings the set into the server's memory, as far as it fits, and checks every byte on the way. */
-  async #readAllOnce(member: Member, objects: readonly CatalogueObject[]): Promise<void> {
+  async #readAllOnce(member: Member, objects: readonly CatalogObject[]): Promise<void> {
     const plan = planOf(
       {
         ...this.setting.steps[0]!.flags,
@@ -252,6 +263,8 @@ class PeerGroup {
     const observer = blindObserver("not measured");
     const { round } = await runLoad({ ...plan, seconds: fillTimeLimitSeconds }, { observer, signal: this.request.signal });
     if (round === null) return;
+    if (round.total.seconds >= fillTimeLimitSeconds)
+      this.result.note(`${member.name} (${this.setting.scheme}): not all of the set was read before the first round`);
     const failed = sumOfErrors(round.total.errors);
     if (failed > 0)
       this.result.note(`${member.name} (${this.setting.scheme}): ${failed} requests failed while the set was read for the first time`);

@@ -35,8 +35,13 @@ process.on("exit", () => {
 
 /** @throws OperatingError "peer-failed" with what the program printed. */
 export async function startServer(options: StartOptions): Promise<ServerProcess> {
-  const command = options.cores === null ? options.command : "taskset";
-  const args = options.cores === null ? [...options.arguments] : ["-c", options.cores, options.command, ...options.arguments];
+  const [command, ...args] = [
+    // Also where the bench is killed without a chance to clean up. util-linux has both programs.
+    ...(process.platform === "linux" ? ["setpriv", "--pdeathsig", "TERM"] : []),
+    ...(options.cores === null ? [] : ["taskset", "-c", options.cores]),
+    options.command,
+    ...options.arguments,
+  ] as [string, ...string[]];
   // A group of its own: a Ctrl-C at the terminal is for the bench, which stops its servers after the last reading.
   const child = spawn(command, args, {
     stdio: ["ignore", "pipe", "pipe"],

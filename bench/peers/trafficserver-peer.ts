@@ -24,7 +24,8 @@ export const trafficserverPeer: Peer = {
   name: "trafficserver",
   schemes: ["http", "https"],
   find: () => findProgram("traffic_server", { arguments: ["--version"], version: /Traffic Server [\d.]+/, package: "trafficserver" }),
-  start: async ({ scheme, scratch, certificate, cores, memoryBytes, originUrl }) => {
+  readsFrom: ({ scratch }) => [join(scratch, "cache")],
+  start: async ({ scheme, scratch, certificate, cores, memoryBytes, diskBytes, originUrl }) => {
     const port = await freePort();
     const folders = Object.entries(runRootFolders).map(([key, folder]) => [key, join(scratch, folder)] as const);
     for (const [, folder] of folders) await mkdir(folder, { recursive: true });
@@ -42,7 +43,7 @@ export const trafficserverPeer: Peer = {
         MEMORY: memoryBytes,
       }),
       [join(scratch, "etc/remap.config")]: `map / ${originUrl}`,
-      [join(scratch, "etc/storage.config")]: `${join(scratch, "cache")} ${Math.ceil(memoryBytes / 2 ** 20) + 256}M`,
+      [join(scratch, "etc/storage.config")]: `${join(scratch, "cache")} ${Math.ceil(diskBytes / 2 ** 20)}M`,
       [join(scratch, "etc/plugin.config")]: "",
       [join(scratch, "etc/ip_allow.yaml")]: "ip_allow:\n  - { apply: in, ip_addrs: 127.0.0.1, action: allow, methods: ALL }",
       [join(scratch, "etc/ssl_multicert.config")]: secure

@@ -9,6 +9,7 @@ export const varnishPeer: Peer = {
   name: "varnish",
   schemes: ["http"],
   find: () => findProgram("varnishd", { arguments: ["-V"], version: /varnish-[\d.]+/, package: "varnish" }),
+  readsFrom: () => [],
   start: async ({ scratch, cores, memoryBytes, originUrl }) => {
     const port = await freePort();
     const origin = new URL(originUrl);

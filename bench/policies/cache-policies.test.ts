@@ -4,7 +4,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { type CachePolicy, findNextRequests, neverAgain } from "./cache-policy.js";
 import { offlineBound } from "./offline-bound.js";
-import { type PolicyName, policyNames, policyTable } from "./policy-table.js";
+import { type PolicyName, policyNames } from "./policy-names.js";
+import { policyTable } from "./policy-table.js";
 import {
   referenceArc,
   referenceBelady,

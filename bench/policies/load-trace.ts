@@ -20,13 +20,13 @@ export interface LoadedTrace {
 }
 
 export interface LoadTraceOptions {
-  /** Stop after so many requests. A request takes 4 bytes, 8 more when the future is computed. */
+  /** Stop after so many requests. A request takes 4 bytes; 20 more while the offline figures are computed. */
   requestsMax?: number;
   /** Called now and then with the requests so far. */
   onProgress?: (requests: number) => void;
 }
 
-/** Keeps a mistyped file from eating the machine: 2^28 requests are 3 GiB with everything computed from them. */
+/** Keeps a mistyped file from eating the machine: 2^28 requests are 6 GiB with everything computed from them. */
 export const loadRequestsMax = 2 ** 28;
 
 /** Collects requests that come one by one into a LoadedTrace. */

@@ -1,6 +1,6 @@
 // What `millrace bench policies` leaves behind as JSON.
 import type { BenchResult } from "../report/bench-result.js";
-import type { PolicyName } from "./policy-table.js";
+import type { PolicyName } from "./policy-names.js";
 
 /** The head is that of every result of the bench. */
 export interface PoliciesResult extends Pick<

@@ -4,6 +4,7 @@ import { BeladyPolicy } from "./belady-policy.js";
 import type { CachePolicy, CachePolicyOptions } from "./cache-policy.js";
 import { FifoPolicy } from "./fifo-policy.js";
 import { LruPolicy } from "./lru-policy.js";
+import type { PolicyName } from "./policy-names.js";
 import { S3FifoPolicy } from "./s3-fifo-policy.js";
 import { SievePolicy } from "./sieve-policy.js";
 
@@ -22,8 +23,4 @@ export const policyTable = {
   "s3-fifo": { title: "S3-FIFO", offline: false, create: (options) => new S3FifoPolicy(options) },
   arc: { title: "ARC", offline: false, create: (options) => new ArcPolicy(options) },
   belady: { title: "Belady", offline: true, create: (options) => new BeladyPolicy(options) },
-} as const satisfies Record<string, PolicyRow>;
-
-export type PolicyName = keyof typeof policyTable;
-
-export const policyNames = Object.keys(policyTable) as readonly PolicyName[];
+} as const satisfies Record<PolicyName, PolicyRow>;

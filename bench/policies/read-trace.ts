@@ -6,11 +6,9 @@ import type { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { errnoOf, messageOf, OperatingError } from "../../runtime/operating-error.js";
 import { CsvTraceParser } from "./csv-trace.js";
+import type { TraceFormat } from "./policy-names.js";
 import { OracleGeneralTraceParser } from "./oracle-general-trace.js";
 import type { TraceParser, TraceRequest } from "./trace-request.js";
-
-export const traceFormats = ["csv", "oracle-general"] as const;
-export type TraceFormat = (typeof traceFormats)[number];
 
 export interface ReadTraceOptions {
   /** Guessed from the first bytes when left out: text is CSV. */

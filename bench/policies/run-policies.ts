@@ -3,7 +3,8 @@ import type { LoadedTrace } from "./load-trace.js";
 import { findNextRequests } from "./cache-policy.js";
 import { offlineBound } from "./offline-bound.js";
 import type { SimulatedPolicy, SimulatedSize, TraceFacts } from "./policies-result.js";
-import { type PolicyName, policyTable } from "./policy-table.js";
+import type { PolicyName } from "./policy-names.js";
+import { policyTable } from "./policy-table.js";
 import { simulatePolicy } from "./simulate-policy.js";
 
 export interface RunPoliciesOptions {

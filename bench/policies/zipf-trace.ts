@@ -1,17 +1,17 @@
-// Makes a trace from a seed: Zipf's popularity over a catalogue whose ranks change hands as time goes on.
+// Makes a trace from a seed: Zipf's popularity over a catalog whose ranks change hands as time goes on.
 import { type Random, seededRandom } from "../load/seeded-random.js";
 import { ZipfChooser } from "../load/zipf.js";
 import type { TraceRequest } from "./trace-request.js";
 
 export interface ZipfTraceOptions {
   requests: number;
-  /** Size of the catalogue; not all of it need be asked for. */
+  /** Size of the catalog; not all of it need be asked for. */
   objects: number;
   alpha: number;
   /** Sizes are drawn once per object, log-uniform between the two. */
   bytesMin: number;
   bytesMax: number;
-  /** Share of the ranks that are given another object between the first and the last request; evenly spread. 0 is a fixed catalogue. */
+  /** Share of the ranks that are given another object between the first and the last request; evenly spread. 0 is a fixed catalog. */
   drift: number;
   requestsPerSecond: number;
   seed: number;

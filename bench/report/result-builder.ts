@@ -7,6 +7,8 @@ import { mediansOf } from "./medians.js";
 const saturatedShare = 0.9;
 /** Interrupts and the system's own work stay below this on a quiet machine. */
 const disturbedShare = 0.1;
+/** A run of which less came from disk was not cold: an eighth of the set may be in the server's memory. */
+const coldShare = 0.8;
 /** Sending later than this on the 99th percentile blurs what the open loop says. */
 const lateMs = 2;
 
@@ -59,9 +61,17 @@ export class ResultBuilder {
     this.#otherCpuShareMax = Math.max(this.#otherCpuShareMax, round.total.otherCpuShare ?? 0);
     run.rounds.push(round);
     run.medians = mediansOf(run.rounds);
+    if (round.background !== null && round.background.seconds < round.total.seconds * 0.8) {
+      const { background, total } = round;
+      this.note(
+        `${workload.name} on ${subject} (${scheme}): the fill beside the load was over after ${background.seconds.toFixed(1)} of ` +
+          `${total.seconds.toFixed(1)} s: more --fill-objects or a lower --fill-rate make it last`,
+      );
+    }
     const { cpuSeconds, sendLag } = round.total.generator;
     const where = `${workload.name} on ${subject} (${scheme})`;
-    if (workload.flags["rate"] === 0) {
+    const closedLoop = workload.flags["rate"] === 0 && (workload.flags["trace"] ?? "") === "";
+    if (closedLoop) {
       const share = cpuSeconds === null ? 0 : cpuSeconds / round.total.seconds / workers;
       const serverCpuSeconds = round.total.server.cpuSeconds;
       if (share > saturatedShare) this.note(`${where}: the generator had no processor time to spare; the server may do more than this`);
@@ -84,6 +94,7 @@ export class ResultBuilder {
         `other programs used up to ${percent} % of this machine's processors during the rounds: compare CPU s/GB rather than GB/s and latencies`,
       );
     }
+    for (const run of result.runs) if (run.workload.flags["pageCache"] === "dropped") this.note(fromDiskText(run));
     result.finishedAt = new Date().toISOString();
     result.complete = complete;
     result.verdict = verdictOf(result);
@@ -109,6 +120,20 @@ function verdictOf(result: BenchResult): BenchResult["verdict"] {
   const checked = rounds.reduce((sum, round) => sum + (round.total.verified?.bytes ?? 0), 0);
   const bytes = checked === 0 ? "no body was checked" : `no wrong byte in ${(checked / 1e9).toFixed(2)} GB checked`;
   return { ok: true, text: `${interrupted}OK: ${requests} requests, none failed, ${bytes}` };
+}
+
+/** How cold a cold run was. Read-ahead can make it more than what was sent. */
+function fromDiskText(run: WorkloadRun): string {
+  const where = `${run.workload.name} on ${run.subject} (${run.scheme})`;
+  let [readBytes, bodyBytes] = [0, 0];
+  for (const { total } of run.rounds) {
+    if (total.server.diskReadBytes === null) return `${where}: how much came from disk is not known`;
+    readBytes += total.server.diskReadBytes;
+    bodyBytes += total.bodyBytes;
+  }
+  const share = bodyBytes === 0 ? 0 : readBytes / bodyBytes;
+  const percent = `${Math.round(share * 100)} % of the bytes sent`;
+  return share >= coldShare ? `${where}: read from disk: ${percent}` : `${where}: NOT COLD: only ${percent} were read from disk`;
 }
 
 function errorsText(run: WorkloadRun): string {

@@ -1,19 +1,19 @@
-// Makes the files that servers under test serve, and knows them again by the catalogue that lies beside them.
+// Makes the files that servers under test serve, and knows them again by the catalog that lies beside them.
 import { mkdir, open, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf, OperatingError } from "../../runtime/operating-error.js";
-import type { CatalogueObject } from "../load/load-plan.js";
+import type { CatalogObject } from "../load/load-plan.js";
 import { fillWithContent } from "../load/offset-content.js";
 
-export const catalogueName = "catalogue.json";
-/** Names the content function (offset-content.ts) in catalogues; another function gets another name. */
+export const catalogName = "catalog.json";
+/** Names the content function (offset-content.ts) in catalogs; another function gets another name. */
 const contentName = "millrace-offset-1";
 /** Written at a time. */
 const writeBytes = 4 * 2 ** 20;
-/** A catalogue larger than this is not read from a server. */
-const catalogueMaxObjects = 2_000_000;
+/** A catalog larger than this is not read from a server. */
+const catalogMaxObjects = 2_000_000;
 
-export function generatedObjects(count: number, bytes: number): CatalogueObject[] {
+export function generatedObjects(count: number, bytes: number): CatalogObject[] {
   return Array.from({ length: count }, (_, number) => ({ name: objectName(number), bytes, contentNumber: number }));
 }
 
@@ -22,8 +22,8 @@ export function objectName(number: number): string {
   return `object-${String(number).padStart(6, "0")}.bin`;
 }
 
-/** Writes generated objects and their catalogue into `folder`; files that are there with the right length are kept. */
-export async function writeObjectFiles(folder: string, objects: readonly CatalogueObject[]): Promise<void> {
+/** Writes generated objects and their catalog into `folder`; files that are there with the right length are kept. */
+export async function writeObjectFiles(folder: string, objects: readonly CatalogObject[]): Promise<void> {
   await mkdir(folder, { recursive: true });
   const block = Buffer.allocUnsafe(writeBytes);
   for (const { name, bytes, contentNumber } of objects) {
@@ -41,7 +41,7 @@ export async function writeObjectFiles(folder: string, objects: readonly Catalog
     }
     await rename(`${path}.part`, path);
   }
-  await writeFile(join(folder, catalogueName), catalogueText(objects));
+  await writeFile(join(folder, catalogName), catalogText(objects));
 }
 
 async function lengthOf(path: string): Promise<number> {
@@ -52,18 +52,18 @@ async function lengthOf(path: string): Promise<number> {
   }
 }
 
-function catalogueText(objects: readonly CatalogueObject[]): string {
+function catalogText(objects: readonly CatalogObject[]): string {
   const lines = objects.map(({ name, bytes, contentNumber }) => `  ${JSON.stringify({ name, bytes, contentNumber })}`);
   return `{ "content": "${contentName}", "objects": [\n${lines.join(",\n")}\n] }\n`;
 }
 
 /**
- * The objects of a catalogue: {"content": NAME, "objects": [{"name", "bytes", "contentNumber"?}]}. Without "contentNumber", or with a content
- * function that is not ours, bodies can't be verified. @throws OperatingError "bad-catalogue".
+ * The objects of a catalog: {"content": NAME, "objects": [{"name", "bytes", "contentNumber"?}]}. Without "contentNumber", or with a content
+ * function that is not ours, bodies can't be verified. @throws OperatingError "bad-catalog".
  */
-export function parseCatalogue(text: string, source: string): CatalogueObject[] {
+export function parseCatalog(text: string, source: string): CatalogObject[] {
   const fail = (reason: string): never => {
-    throw new OperatingError("bad-catalogue", `Cannot use catalogue ${source}: ${reason}`, { source });
+    throw new OperatingError("bad-catalog", `Cannot use catalog ${source}: ${reason}`, { source });
   };
   let value: unknown;
   try {
@@ -74,7 +74,7 @@ export function parseCatalogue(text: string, source: string): CatalogueObject[] 
   const { content, objects } = (value ?? {}) as { content?: unknown; objects?: unknown };
   if (!Array.isArray(objects) || objects.length === 0) fail('it has no "objects"');
   const entries = objects as { name?: unknown; bytes?: unknown; contentNumber?: unknown }[];
-  if (entries.length > catalogueMaxObjects) fail(`it has more than ${catalogueMaxObjects} objects`);
+  if (entries.length > catalogMaxObjects) fail(`it has more than ${catalogMaxObjects} objects`);
   return entries.map(({ name, bytes, contentNumber }, index) => {
     if (typeof name !== "string" || !/^[\w\-./~%+@=,]+$/.test(name)) return fail(`object ${index} has no name that can stand in a URL`);
     if (typeof bytes !== "number" || !Number.isSafeInteger(bytes) || bytes < 1) return fail(`object ${index} has no "bytes"`);
@@ -83,11 +83,11 @@ export function parseCatalogue(text: string, source: string): CatalogueObject[] 
   });
 }
 
-export async function readCatalogueFile(path: string): Promise<CatalogueObject[]> {
+export async function readCatalogFile(path: string): Promise<CatalogObject[]> {
   try {
-    return parseCatalogue(await readFile(path, "utf8"), path);
+    return parseCatalog(await readFile(path, "utf8"), path);
   } catch (error) {
     if (error instanceof OperatingError) throw error;
-    throw new OperatingError("bad-catalogue", `Cannot read catalogue ${path}: ${messageOf(error)}`, { source: path, cause: error });
+    throw new OperatingError("bad-catalog", `Cannot read catalog ${path}: ${messageOf(error)}`, { source: path, cause: error });
   }
 }

@@ -1,12 +1,12 @@
 // Reads a request trace into what the generator replays: which object when, over objects that are made for it.
 import { OperatingError } from "../../runtime/operating-error.js";
-import type { CatalogueObject } from "../load/load-plan.js";
+import type { CatalogObject } from "../load/load-plan.js";
 import { readTrace } from "../policies/read-trace.js";
 import { objectName } from "./object-files.js";
 
 export interface ReplayTrace {
   /** One per distinct id, numbered by first appearance. */
-  objects: CatalogueObject[];
+  objects: CatalogObject[];
   /** Per request: the object's index, and when it is due, in seconds after the start. Both in shared memory. */
   objectIndexes: Uint32Array;
   dueSeconds: Float64Array;

@@ -1,16 +1,17 @@
 // Measures a server that runs already, wherever it is.
 import { OperatingError } from "../../runtime/operating-error.js";
-import type { CatalogueObject } from "../load/load-plan.js";
+import type { CatalogObject } from "../load/load-plan.js";
 import { observeServer, type ObserveOptions } from "../observe/observe-server.js";
 import { openProgressBar } from "../report/progress-bar.js";
 import type { ResultBuilder } from "../report/result-builder.js";
-import { catalogueName, generatedObjects, parseCatalogue, readCatalogueFile } from "./object-files.js";
+import { catalogName, generatedObjects, parseCatalog, readCatalogFile } from "./object-files.js";
 import { runWorkloadRound, type MidRunCommand } from "./run-workload.js";
-import { bytesOf, readReplayOf, type WorkloadFlags } from "./workload-flags.js";
+import type { WorkloadFlags } from "./workload-flags.js";
+import { bytesOf, readReplayOf, dropsPageCache } from "./workload-plan.js";
 import { flagsOf, type Workload } from "./workload-table.js";
 
 const fetchTimeoutMs = 5000;
-const catalogueMaxBytes = 256 * 2 ** 20;
+const catalogMaxBytes = 256 * 2 ** 20;
 
 export interface UrlRequest {
   /** Base URL of the objects. */
@@ -21,8 +22,10 @@ export interface UrlRequest {
   caPem: string | null;
   insecure: boolean;
   headers: Record<string, string>;
-  /** Catalogue file; null asks the server for catalogue.json and, where it has none, takes the names that `millrace bench files` makes. */
-  catalogue: string | null;
+  /** Folders of the files that the server reads while it serves, where it is on this machine; empty where they are not known. */
+  serverFolders: readonly string[];
+  /** Catalog file; null asks the server for catalog.json and, where it has none, takes the names that `millrace bench files` makes. */
+  catalog: string | null;
   generator: "millrace" | "wrk";
   workers: number;
   midRun: MidRunCommand | null;
@@ -34,11 +37,13 @@ export async function runOnUrl(request: UrlRequest, result: ResultBuilder): Prom
   const url = parseBaseUrl(request.url);
   const scheme = url.protocol === "https:" ? "https" : "http";
   const { server, objects } = await askServer(url, request);
-  if (objects === null)
-    result.note(`${url.href}${catalogueName} is no catalogue: objects named as by \`millrace bench files\` are asked for`);
+  if (objects === null) result.note(`${url.href}${catalogName} is no catalog: objects named as by \`millrace bench files\` are asked for`);
   result.addSubject({ name: url.host, version: server, missing: null });
   const observer = await observeServer(url, request.observe);
   const steps = request.workloads.map((workload) => ({ workload, flags: flagsOf(workload, request.typed) }));
+  if (observer.source === "metrics") result.note(`what the server spent is from its metrics, ${request.observe.metricsUrl}`);
+  if (request.serverFolders.length === 0 && steps.some(({ flags }) => dropsPageCache(flags)))
+    result.note("the page cache was not dropped: --server-files FOLDER says which files of a server on this machine to drop from it");
   const bar = openProgressBar(steps.reduce((sum, { flags }) => sum + flags.rounds, 0));
   let done = 0;
   try {
@@ -57,6 +62,7 @@ export async function runOnUrl(request: UrlRequest, result: ResultBuilder): Prom
             round,
             observer,
             generator: request.generator,
+            serverFolders: request.serverFolders,
             midRun: request.midRun,
             signal: request.signal,
             fillObjects: set.slice(flags.objects),
@@ -96,16 +102,16 @@ function parseBaseUrl(text: string): URL {
   return url;
 }
 
-/** The server's name for itself and its catalogue, as far as it tells. A server that can't be reached is the load's business to report. */
-async function askServer(url: URL, request: UrlRequest): Promise<{ server: string | null; objects: CatalogueObject[] | null }> {
-  const objects = request.catalogue === null ? null : await readCatalogueFile(request.catalogue);
+/** The server's name for itself and its catalog, as far as it tells. A server that can't be reached is the load's business to report. */
+async function askServer(url: URL, request: UrlRequest): Promise<{ server: string | null; objects: CatalogObject[] | null }> {
+  const objects = request.catalog === null ? null : await readCatalogFile(request.catalog);
   const { Agent, request: fetchUrl } = await import("undici");
   const dispatcher = new Agent({
-    maxResponseSize: catalogueMaxBytes,
+    maxResponseSize: catalogMaxBytes,
     connect: { rejectUnauthorized: !request.insecure, ...(request.caPem === null ? {} : { ca: request.caPem }) },
   });
   try {
-    const response = await fetchUrl(new URL(catalogueName, url), {
+    const response = await fetchUrl(new URL(catalogName, url), {
       dispatcher,
       headersTimeout: fetchTimeoutMs,
       bodyTimeout: fetchTimeoutMs,
@@ -114,7 +120,7 @@ async function askServer(url: URL, request: UrlRequest): Promise<{ server: strin
     const server = response.headers["server"];
     return {
       server: typeof server === "string" ? server : null,
-      objects: objects ?? (response.statusCode === 200 ? parseCatalogue(text, `${url.href}${catalogueName}`) : null),
+      objects: objects ?? (response.statusCode === 200 ? parseCatalog(text, `${url.href}${catalogName}`) : null),
     };
   } catch {
     return { server: null, objects };

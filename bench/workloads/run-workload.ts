@@ -1,19 +1,23 @@
 // Runs one round of a workload on one server: the load, and beside it what the workload adds (objects to fill, a command in mid-run).
 import { spawn } from "node:child_process";
 import { OperatingError } from "../../runtime/operating-error.js";
-import type { CatalogueObject } from "../load/load-plan.js";
+import type { CatalogObject } from "../load/load-plan.js";
 import { runLoad, type Progress, type RoundEvent } from "../load/run-load.js";
 import { runWrk } from "../load/wrk-load.js";
 import { blindObserver, type ServerObserver } from "../observe/server-observer.js";
 import type { Round } from "../report/bench-result.js";
-import { planOf, type LoadTarget, type WorkloadFlags } from "./workload-flags.js";
+import { keepOutOfPageCache } from "./page-cache.js";
+import type { WorkloadFlags } from "./workload-flags.js";
+import { dropsPageCache, planOf, type LoadTarget } from "./workload-plan.js";
 
 export interface RoundOptions {
   round: number;
   observer: ServerObserver;
   generator: "millrace" | "wrk";
   /** Objects that the workload's fill connections read, each once in all rounds together. */
-  fillObjects: readonly CatalogueObject[];
+  fillObjects: readonly CatalogObject[];
+  /** Folders of the files that the server reads while it serves, where they are on this machine and known: for a cold workload. */
+  serverFolders: readonly string[];
   midRun: MidRunCommand | null;
   signal: AbortSignal;
   onProgress: (progress: Progress) => void;
@@ -24,7 +28,21 @@ export interface MidRunCommand {
   command: string;
 }
 
+/** @throws OperatingError for what the flags ask for and can't be done. */
 export async function runWorkloadRound(
+  flags: Readonly<WorkloadFlags>,
+  target: LoadTarget,
+  options: RoundOptions,
+): Promise<{ round: Round | null; whole: boolean }> {
+  const cold = dropsPageCache(flags) && options.serverFolders.length > 0 ? await keepOutOfPageCache(options.serverFolders) : null;
+  try {
+    return await runLoads(flags, target, options);
+  } finally {
+    await cold?.stop();
+  }
+}
+
+async function runLoads(
   flags: Readonly<WorkloadFlags>,
   target: LoadTarget,
   options: RoundOptions,
@@ -40,7 +58,16 @@ export async function runWorkloadRound(
   if (cold.length === 0)
     throw new OperatingError("no-fill-objects", "Cannot run a fill beside the load: there are no objects left to fill");
   const fillPlan = planOf(
-    { ...flags, pick: "once", walk: "sequential", rate: 0, connections: flags.fillConnections, warmup: "0s" },
+    {
+      ...flags,
+      pick: "once",
+      walk: "sequential",
+      rate: flags.fillRate,
+      curve: "flat",
+      crowdAt: 1,
+      connections: flags.fillConnections,
+      warmup: "0s",
+    },
     { ...target, objects: cold, replay: null, workers: 1 },
   );
   const fillLoad = async () => {

@@ -20,12 +20,12 @@ export const workloads: readonly Workload[] = [
   { name: "ranges-2m", title: "2 MiB ranges in memory", flags: { ...inMemory, range: "2MiB", connections: 16 } },
   {
     name: "cold",
-    title: "A set much larger than the server's memory: give --objects so that the set is at least 8 times the memory",
-    flags: { objects: 512, objectSize: "8MiB", range: "1MiB", connections: 32 },
+    title: "From disk: a set 8 times as large as the server's memory, and out of the page cache",
+    flags: { objects: 64, objectSize: "64MiB", range: "1MiB", connections: 32, pageCache: "dropped" },
   },
   {
     name: "zipf",
-    title: "Zipf over a catalogue, one day of demand in one run, open loop",
+    title: "Zipf over a catalog, one day of demand in one run, open loop",
     flags: { objects: 64, objectSize: "8MiB", pick: "zipf", alpha: 1, rate: 1000, curve: "diurnal", duration: "24s", connections: 128 },
   },
   {
@@ -41,7 +41,7 @@ export const workloads: readonly Workload[] = [
   {
     name: "fill",
     title: "Ranges in memory while the server fills objects that no one read before",
-    flags: { ...inMemory, pick: "zipf", rate: 500, fillConnections: 4, fillObjects: 256, connections: 128, rounds: 1 },
+    flags: { ...inMemory, pick: "zipf", rate: 500, fillConnections: 4, fillObjects: 256, fillRate: 350, connections: 128, rounds: 1 },
   },
   {
     name: "disk-loss",

@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { countWrongBytes } from "../load/offset-content.js";
-import { catalogueName, generatedObjects, parseCatalogue, readCatalogueFile, writeObjectFiles } from "./object-files.js";
-import { defaultFlags, planOf } from "./workload-flags.js";
+import { catalogName, generatedObjects, parseCatalog, readCatalogFile, writeObjectFiles } from "./object-files.js";
+import { defaultFlags } from "./workload-flags.js";
+import { planOf } from "./workload-plan.js";
 import { canonicalWorkloads, findWorkload, flagsOf, flagsText, workloads } from "./workload-table.js";
 
 const target = {
@@ -55,7 +56,7 @@ test("planOf() names the flag that it can't use", () => {
   assert.throws(() => planOf({ ...defaultFlags, rate: Number.NaN }, target), /Cannot use --rate/);
 });
 
-test("writeObjectFiles() writes objects that verify, and a catalogue that reads back", async (t) => {
+test("writeObjectFiles() writes objects that verify, and a catalog that reads back", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "millrace-objects-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const objects = generatedObjects(3, 5_000_000);
@@ -65,14 +66,14 @@ test("writeObjectFiles() writes objects that verify, and a catalogue that reads 
     assert.equal(bytes.length, 5_000_000);
     assert.equal(countWrongBytes(bytes, 0, bytes.length, object.contentNumber!, 0), 0);
   }
-  assert.deepEqual(await readCatalogueFile(join(folder, catalogueName)), objects);
+  assert.deepEqual(await readCatalogFile(join(folder, catalogName)), objects);
 });
 
-test("parseCatalogue() refuses what it can't ask for, and doesn't verify content that it doesn't know", () => {
-  assert.throws(() => parseCatalogue("{", "c"), /Cannot use catalogue c/);
-  assert.throws(() => parseCatalogue('{"objects":[]}', "c"), /no "objects"/);
-  assert.throws(() => parseCatalogue('{"objects":[{"name":"a b\\r\\nX: y","bytes":1}]}', "c"), /object 0 has no name/);
-  assert.throws(() => parseCatalogue('{"objects":[{"name":"a","bytes":-1}]}', "c"), /object 0 has no "bytes"/);
-  const foreign = parseCatalogue('{"content":"other","objects":[{"name":"/a","bytes":1,"contentNumber":3}]}', "c");
+test("parseCatalog() refuses what it can't ask for, and doesn't verify content that it doesn't know", () => {
+  assert.throws(() => parseCatalog("{", "c"), /Cannot use catalog c/);
+  assert.throws(() => parseCatalog('{"objects":[]}', "c"), /no "objects"/);
+  assert.throws(() => parseCatalog('{"objects":[{"name":"a b\\r\\nX: y","bytes":1}]}', "c"), /object 0 has no name/);
+  assert.throws(() => parseCatalog('{"objects":[{"name":"a","bytes":-1}]}', "c"), /object 0 has no "bytes"/);
+  const foreign = parseCatalog('{"content":"other","objects":[{"name":"/a","bytes":1,"contentNumber":3}]}', "c");
   assert.deepEqual(foreign, [{ name: "a", bytes: 1, contentNumber: null }]);
 });

@@ -44,7 +44,7 @@ export class SupervisedProcess {
     const logFile = join(logFolder, `${name}.log`);
     const log = openSync(logFile, "a");
     // In a group of its own, so that a terminal's Ctrl-C reaches us alone; should we die, the closed channel tells it to stop.
-    const child = fork(join(packageRoot, "cli/millrace.mjs"), [...command], { detached: true, stdio: ["ignore", log, log, "ipc"] });
+    const child = fork(join(packageRoot, "cli/millrace.cjs"), [...command], { detached: true, stdio: ["ignore", log, log, "ipc"] });
     closeSync(log);
     this.#child = child;
     await new Promise<void>((resolve, reject) => {

@@ -83,7 +83,7 @@ export class CatalogStore {
     return { title: titleOf(row), objects };
   }
 
-  /** The entity tag of each path that is in the catalogue; the newest title's where several have the path. */
+  /** The entity tag of each path that is in the catalog; the newest title's where several have the path. */
   async etagsOf(paths: readonly string[]): Promise<Map<string, string>> {
     const etags = new Map<string, string>();
     for (let at = 0; at < paths.length; at += rowsPerStatementMax) {
@@ -118,7 +118,7 @@ export class CatalogStore {
       .execute();
   }
 
-  /** Grows with every change of the catalogue; 0 before the first. */
+  /** Grows with every change of the catalog; 0 before the first. */
   async readRevision(): Promise<number> {
     const row = await this.#store.selectFrom("catalog_revision").select("revision").where("id", "=", 1).executeTakeFirst();
     return row?.revision ?? 0;

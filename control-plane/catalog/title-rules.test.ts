@@ -61,7 +61,7 @@ test("mistakesInTitle() names ten mistakes at most", () => {
   assert.equal(mistakesInTitle({ title: title({ hlsPath: "" }), objects: bad }).length, 10);
 });
 
-test("whyBadPath() refuses what could leave the catalogue or break a request line", () => {
+test("whyBadPath() refuses what could leave the catalog or break a request line", () => {
   const bad = ["", "/a", "a//b", "a/", "..", "a/../b", "./a", "a\\b", "a?b", "a#b", "a\nb", "a\u0000", "~token/a", ".millrace/digests/a"];
   for (const path of [...bad, "ä".repeat(351)]) assert.notEqual(whyBadPath(path), undefined, JSON.stringify(path));
   for (const path of ["a", "a/b.c", "..a/b..", "a b", "ä", "x".repeat(700)]) assert.equal(whyBadPath(path), undefined, path);

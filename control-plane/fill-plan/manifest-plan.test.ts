@@ -72,7 +72,7 @@ function openPlanner() {
 
 const size = { capacityBytes: 100, chunkBytes: 1 };
 
-test("ManifestPlanner makes a plan once per catalogue, and looks for a new catalogue after a second", async () => {
+test("ManifestPlanner makes a plan once per catalog, and looks for a new catalog after a second", async () => {
   const { clock, store, planner } = openPlanner();
   const first = await planner.planFor(size);
   assert.equal(await planner.planFor(size), first);

@@ -1,4 +1,4 @@
-// Keeps the plans that are in force, and makes them anew when the catalogue has changed.
+// Keeps the plans that are in force, and makes them anew when the catalog has changed.
 import type { CatalogStore } from "../catalog/catalog-store.js";
 import type { Clock } from "../../runtime/clock.js";
 import { planManifest, type ManifestPlan, type PlanObject } from "./manifest-plan.js";
@@ -21,7 +21,7 @@ export class ManifestPlanner {
     this.#clock = clock;
   }
 
-  /** The catalogue has changed: look at once. */
+  /** The catalog has changed: look at once. */
   catalogChanged(): void {
     this.#checkedAtMs = -Infinity;
   }

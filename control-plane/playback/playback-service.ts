@@ -1,4 +1,4 @@
-// PlaybackService over gRPC: catalogue and steering in one call.
+// PlaybackService over gRPC: catalog and steering in one call.
 import { OperatingError } from "../../runtime/operating-error.js";
 import { readTitle } from "../catalog/catalog-service.js";
 import type { CatalogStore } from "../catalog/catalog-store.js";

@@ -1,4 +1,4 @@
-// Migration 0001: catalogue and fleet.
+// Migration 0001: catalog and fleet.
 import type { Kysely, Migration } from "kysely";
 
 /**

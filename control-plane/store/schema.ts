@@ -22,7 +22,7 @@ interface TitleObjectTable {
   position: number;
 }
 
-/** One row: counts the changes of the catalogue, so that copies of the control plane see each other's. */
+/** One row: counts the changes of the catalog, so that copies of the control plane see each other's. */
 interface CatalogRevisionTable {
   id: number;
   revision: number;

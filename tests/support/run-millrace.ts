@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { packageRoot } from "../../runtime/package-root.js";
 
-const program = join(packageRoot, "cli/millrace.mjs");
+const program = join(packageRoot, "cli/millrace.cjs");
 const readyMs = 20_000;
 const answerMs = 120_000;
 

@@ -16,7 +16,7 @@ export interface RunningDemo extends DemoAddresses {
 
 /** Runs `millrace demo` in `stateFolder` and resolves when all is up. */
 export async function startDemo(stateFolder: string): Promise<RunningDemo> {
-  const child = spawn(process.execPath, [join(packageRoot, "cli/millrace.mjs"), "demo", "--state", stateFolder, "--json"], {
+  const child = spawn(process.execPath, [join(packageRoot, "cli/millrace.cjs"), "demo", "--state", stateFolder, "--json"], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let [stdout, stderr] = ["", ""];

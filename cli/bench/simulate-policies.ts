@@ -1,62 +1,35 @@
-// `millrace bench policies`: cache policies over a trace, without a server.
+// What `millrace bench policies` does when it is run.
 import { writeFileSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { SingleBar } from "cli-progress";
-import { Command, InvalidArgumentError, Option } from "commander";
-import { loadTrace, loadRequestsMax } from "../bench/policies/load-trace.js";
-import type { PoliciesResult } from "../bench/policies/policies-result.js";
-import { formatPolicies } from "../bench/policies/policies-table.js";
-import { capacityOf, parseCacheSizes, parseZipfRecipe } from "../bench/policies/policies-flags.js";
-import { type PolicyName, policyNames } from "../bench/policies/policy-table.js";
-import { readTraceBatches, type TraceFormat, traceFormats } from "../bench/policies/read-trace.js";
-import { countSteps, factsOfTrace, runPolicies } from "../bench/policies/run-policies.js";
-import { zipfTrace } from "../bench/policies/zipf-trace.js";
-import { benchResultSchema } from "../bench/report/bench-result.js";
-import { renderHtmlReport } from "../bench/report/html-report.js";
-import { readCommit, readMachineFacts } from "../bench/report/machine-facts.js";
-import { OperatingError } from "../runtime/operating-error.js";
+import { loadTrace } from "../../bench/policies/load-trace.js";
+import type { PoliciesResult } from "../../bench/policies/policies-result.js";
+import { formatPolicies } from "../../bench/policies/policies-table.js";
+import { capacityOf, parseCacheSizes, parseZipfRecipe } from "../../bench/policies/policies-flags.js";
+import { type PolicyName, policyNames, type TraceFormat } from "../../bench/policies/policy-names.js";
+import { readTraceBatches } from "../../bench/policies/read-trace.js";
+import { countSteps, factsOfTrace, runPolicies } from "../../bench/policies/run-policies.js";
+import { zipfTrace } from "../../bench/policies/zipf-trace.js";
+import { benchResultSchema } from "../../bench/report/bench-result.js";
+import { renderHtmlReport } from "../../bench/report/html-report.js";
+import { readCommit, readMachineFacts } from "../../bench/report/machine-facts.js";
+import { OperatingError } from "../../runtime/operating-error.js";
 
-interface Options {
+export interface PoliciesOptions {
   trace?: string;
   format?: TraceFormat;
   zipf?: string | true;
-  seed?: number;
+  seed: number;
   sizes: string;
   policy?: PolicyName[];
-  limit: number;
+  limit?: number;
   json?: boolean;
   html?: string;
   out?: string;
 }
 
-const examples = `
-A trace is CSV (time,id,size; a header is optional) or libCacheSim's oracleGeneral records, plain or packed with gzip or zstd.
-An object's size is that of its first request. First requests count as misses.
-
-Examples:
-  millrace bench policies --trace edge.csv.gz --sizes 1GiB,10GiB
-  millrace bench policies --trace wiki.oracleGeneral.zst --sizes 0.1%,1%,10% --limit 10000000
-  millrace bench policies --zipf alpha=0.8,objects=200000,size=1MiB..64MiB,drift=0.2 --sizes 1%,10% --html policies.html`;
-
-/** `millrace bench policies`. */
-export function benchPoliciesCommand(): Command {
-  return new Command("policies")
-    .description("Replay a request trace through cache policies: hit ratio and byte-hit ratio, with Belady and an offline bound.")
-    .option("--trace <file>", "trace of requests")
-    .addOption(new Option("--format <format>", "format of the trace (default: seen from its first bytes)").choices(traceFormats))
-    .option("--zipf [recipe]", "make a trace instead: requests=N,objects=N,alpha=X,size=A[..B],drift=X,rate=X")
-    .option("--seed <n>", "the same seed makes the same trace (default: 1)", whole)
-    .option("--sizes <list>", "cache sizes: amounts of bytes, or shares of all objects' bytes", "0.1%,1%,10%")
-    .addOption(new Option("--policy <name...>", "policies to simulate (default: all)").choices(policyNames))
-    .option("--limit <n>", "read the first n requests", whole, loadRequestsMax)
-    .option("--json", "print the result as JSON")
-    .option("--out <file>", "also write the JSON to a file")
-    .option("--html <file>", "also write a page with charts")
-    .addHelpText("after", examples)
-    .action(async (_options: unknown, self: Command) => run(self.optsWithGlobals<Options>()));
-}
-
-async function run(options: Options): Promise<void> {
+/** Prints the result, or what there is of it at Ctrl-C. */
+export async function simulatePolicies(options: PoliciesOptions): Promise<void> {
   if ((options.trace === undefined) === (options.zipf === undefined)) {
     throw new OperatingError("bad-flag", "Cannot simulate: give either --trace FILE or --zipf RECIPE");
   }
@@ -97,7 +70,7 @@ async function run(options: Options): Promise<void> {
   try {
     const { source, batches } = openTrace(options);
     const trace = await loadTrace(batches, {
-      requestsMax: options.limit,
+      ...(options.limit === undefined ? {} : { requestsMax: options.limit }),
       ...(process.stderr.isTTY ? { onProgress: (requests: number) => void process.stderr.write(`\r${requests} requests read `) } : {}),
     });
     if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
@@ -136,18 +109,12 @@ async function run(options: Options): Promise<void> {
 /** A person's wish to stop, seen between two simulations. */
 class Interrupted extends Error {}
 
-function openTrace({ trace, format, zipf, seed }: Options) {
+function openTrace({ trace, format, zipf, seed }: PoliciesOptions) {
   if (trace !== undefined) return { source: trace, batches: readTraceBatches(trace, format === undefined ? {} : { format }) };
   const recipe = zipf === true || zipf === undefined ? "default" : zipf;
-  return { source: `Zipf ${recipe} seed=${seed ?? 1}`, batches: inTurn(zipfTrace({ ...parseZipfRecipe(recipe), seed: seed ?? 1 })) };
+  return { source: `Zipf ${recipe} seed=${seed}`, batches: inTurn(zipfTrace({ ...parseZipfRecipe(recipe), seed: seed })) };
 }
 
 async function* inTurn<Item>(items: Iterable<Item>): AsyncGenerator<Item> {
   yield* items;
-}
-
-function whole(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError("expected a whole number");
-  return value;
 }

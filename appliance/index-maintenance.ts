@@ -1,0 +1,65 @@
+// What `millrace index` runs: opens an index that no appliance is using, and checks it or makes it anew.
+import { mkdirSync } from "node:fs";
+import { openLog } from "../runtime/log.js";
+import { messageOf, OperatingError } from "../runtime/operating-error.js";
+import { readSettingsFile } from "../runtime/settings-file.js";
+import { openDisks } from "./disk/open-disks.js";
+import { slabGeometryOf } from "./disk/slab-geometry.js";
+import { checkIndex, type CheckOptions, type CheckReport } from "./index/check-index.js";
+import { ChunkIndex } from "./index/chunk-index.js";
+import { rebuildIndex, type RebuildOptions, type RebuildReport } from "./index/rebuild-index.js";
+import { applianceSettings, type ApplianceSettings } from "./settings.js";
+import { lockIndex } from "./single-instance.js";
+
+export { findingKinds } from "./index/check-index.js";
+
+/** @throws OperatingError "index-in-use" while an appliance runs on it, and whatever stops an appliance from starting. */
+export async function runIndexCheck(
+  settingsFile: string,
+  options: Pick<CheckOptions, "fix" | "wholeChunks" | "onProgress">,
+): Promise<CheckReport> {
+  return withSettings(settingsFile, async (settings) => {
+    const index = new ChunkIndex(settings.index, settings.chunk);
+    try {
+      const geometry = slabGeometryOf(settings.chunk);
+      const disks = await openDisks({ wanted: settings.disks, geometry, register: index, log: openLog("index-check", "warn") });
+      return await checkIndex({ index, disks, geometry, ...options });
+    } finally {
+      await index.close();
+    }
+  });
+}
+
+/** @throws OperatingError as `runIndexCheck`. */
+export async function runIndexRebuild(
+  settingsFile: string,
+  options: Pick<RebuildOptions, "wholeChunks" | "onProgress">,
+): Promise<RebuildReport> {
+  return withSettings(settingsFile, (settings) =>
+    rebuildIndex({
+      path: settings.index,
+      wanted: settings.disks,
+      geometry: slabGeometryOf(settings.chunk),
+      log: openLog("index-rebuild", "warn"),
+      ...options,
+    }),
+  );
+}
+
+async function withSettings<Report>(settingsFile: string, work: (settings: ApplianceSettings) => Promise<Report>): Promise<Report> {
+  const settings = readSettingsFile(settingsFile, applianceSettings);
+  try {
+    mkdirSync(settings.index, { recursive: true });
+  } catch (error) {
+    throw new OperatingError("index-unusable", `Cannot make the index folder ${settings.index}: ${messageOf(error)}`, {
+      source: settings.index,
+      cause: error,
+    });
+  }
+  const lock = await lockIndex(settings.index);
+  try {
+    return await work(settings);
+  } finally {
+    lock.close();
+  }
+}
