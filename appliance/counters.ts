@@ -33,6 +33,7 @@ export const counterTable = {
   "token-other-path": { name: "millrace_requests_refused_total", labels: { reason: "token-other-path" } },
   "token-other-client": { name: "millrace_requests_refused_total", labels: { reason: "token-other-client" } },
   "token-revoked": { name: "millrace_requests_refused_total", labels: { reason: "token-revoked" } },
+  "client-refused": { name: "millrace_requests_refused_total", labels: { reason: "client-refused" } },
   bytesSent: { name: "millrace_sent_bytes_total", help: "Bytes of bodies handed to the network." },
   responsesAborted: {
     name: "millrace_responses_aborted_total",
@@ -56,6 +57,14 @@ export const counterTable = {
   framesShort: {
     name: "millrace_frames_short_total",
     help: "Times that no frame was free: every one was pinned by a response. Give the appliance more ram.",
+  },
+  chunksWarmed: {
+    name: "millrace_warmed_chunks_total",
+    help: "Chunks brought into memory because a player said in CMCD that it would ask for them next.",
+  },
+  accessLogDropped: {
+    name: "millrace_access_log_dropped_lines_total",
+    help: "Lines of the access log that were dropped because its disk was slower than the requests. Put it on another disk.",
   },
   workerCrashes: {
     name: "millrace_worker_crashes_total",

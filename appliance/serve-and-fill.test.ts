@@ -9,6 +9,7 @@ import { SlotReader } from "./disk/slot-reader.js";
 import { FillService } from "./fill/fill-service.js";
 import { byteAt, objectOf, openTemporaryStage, ScriptedUpstream, until, type StageOptions } from "./fill/temporary-stage.js";
 import { ChunkGetter } from "./serve/chunk-getter.js";
+import { ClientRules } from "./serve/client-rules.js";
 import { FillClient } from "./serve/fill-client.js";
 import { ObjectFinder } from "./serve/object-finder.js";
 import { TokenChecker } from "./serve/token-checker.js";
@@ -54,6 +55,7 @@ async function openApp(context: TestContext, origin: ScriptedUpstream, options: 
     miss: "fill",
     redirectBase: "",
     requestsMax: 100,
+    clients: new ClientRules({ allow: [], deny: [] }),
     tokens,
   });
   const onCrash = (error: unknown) => {

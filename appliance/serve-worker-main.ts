@@ -10,13 +10,16 @@ import { SlabFiles } from "./disk/slab-files.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
 import { SlotReader } from "./disk/slot-reader.js";
 import type { MainToServe, ServeToMain } from "./fill-messages.js";
+import { AccessLog } from "./http/access-log.js";
 import { RequestHandler } from "./http/request-handler.js";
 import { ServeApp } from "./http/serve-app.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { FrameArena } from "./memory/frame-arena.js";
 import { ChunkGetter } from "./serve/chunk-getter.js";
+import { ClientRules } from "./serve/client-rules.js";
 import { FillClient } from "./serve/fill-client.js";
 import { ObjectFinder } from "./serve/object-finder.js";
+import { RangeWarmer } from "./serve/range-warmer.js";
 import { TokenChecker } from "./serve/token-checker.js";
 import { tokenRulesOf } from "./settings.js";
 import type { ServeWorkerData } from "./worker-data.js";
@@ -65,6 +68,10 @@ try {
     reader,
   });
   const tokens = new TokenChecker(tokenRulesOf(settings), systemClock);
+  const clients = new ClientRules(settings.clients);
+  const warmer = settings.cmcd.warm ? new RangeWarmer({ arena, chunkBytes: settings.chunk, counters, finder, getter }) : undefined;
+  const onError = (error: Error) => log.error({ error: error.message }, "the access log cannot be written");
+  const accessLog = settings.accessLog && new AccessLog(settings.accessLog.path, { counters, onError });
   const redirect = settings.upstreams.find(({ url }) => /^https?:/.test(url))?.url ?? "";
   const handler = new RequestHandler({
     arena,
@@ -76,7 +83,10 @@ try {
     miss: settings.miss,
     redirectBase: redirect.endsWith("/") ? redirect : `${redirect}/`,
     requestsMax: settings.limits.requestsPerWorker,
+    accessLog,
+    clients,
     tokens,
+    warmer,
     crashPath: process.env["MILLRACE_FAULTS"] === "crash" ? ".millrace/faults/crash" : undefined,
   });
   const certificates = settings.listen.tls ? readCertificates(settings.listen.tls) : [];
@@ -102,6 +112,7 @@ try {
   const close = () => {
     app.close();
     fill.close();
+    accessLog?.close();
     parentPort!.close();
     void index.close();
   };
@@ -124,6 +135,8 @@ try {
       case "close":
         return close();
       case "reload": {
+        accessLog?.reopen();
+        clients.setRules(message.settings.clients);
         tokens.setRules(tokenRulesOf(message.settings));
         const { tls } = message.settings.listen;
         try {

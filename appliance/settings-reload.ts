@@ -12,7 +12,7 @@ const certificateLookEveryMs = 2000;
 const settleMs = 500;
 
 /** What can change while an appliance runs; the rest is read at its next start. */
-const changeable = ["tokens"] as const;
+const changeable = ["tokens", "clients"] as const;
 
 export interface SettingsReloadOptions {
   settings: ApplianceSettings;

@@ -5,11 +5,16 @@ import { logLevels } from "../runtime/log.js";
 import { byteSizeSetting, durationSetting } from "../runtime/settings-file.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
 import { frameCountMin } from "./memory/frame-arena.js";
+import { parseClientPrefix } from "./serve/client-prefix.js";
 import { unknownVariablesOf } from "./serve/secure-link.js";
 import type { TokenRules } from "./serve/token-checker.js";
 
 const port = z.number().int().min(0).max(65_535);
 const name = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/, "Expected letters, digits, dots and dashes, at most 63");
+
+const clientPrefix = z
+  .string()
+  .refine((text) => parseClientPrefix(text) !== undefined, "Expected an address, or a prefix such as 198.51.100.0/24");
 
 /** Serving workers beyond this only share the same memory bandwidth. */
 const workersMax = 64;
@@ -109,6 +114,12 @@ export const applianceSettings = z
       )
       .max(64),
     tokens: tokenSettings,
+    /** By address: 198.51.100.0/24, 2001:db8::/32, or one. Whoever is in `deny`, or not in an `allow` that has any, gets 403. */
+    clients: z
+      .strictObject({ allow: z.array(clientPrefix).max(1000).default([]), deny: z.array(clientPrefix).max(1000).default([]) })
+      .prefault({}),
+    /** Chunks that a player names in CMCD (nor, nrr) as its next are brought into memory before it asks. */
+    cmcd: z.strictObject({ warm: z.boolean().default(true) }).prefault({}),
     controlPlane: z.strictObject({ url: z.string() }).optional(),
     site: z
       .strictObject({ id: name, cluster: name.optional(), role: z.enum(["edge", "storage"]).default("edge") })
@@ -142,6 +153,8 @@ export const applianceSettings = z
         deadline: durationSetting().default(30_000),
       })
       .prefault({}),
+    /** A line of JSON per response, appended to this file; SIGHUP opens it anew. Without it requests are counted only. */
+    accessLog: z.strictObject({ path: z.string().min(1) }).optional(),
     log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
   })
   .superRefine((settings, context) => {

@@ -1,13 +1,14 @@
 // HTTP/1.1 beyond the single range: several parts, conditions over a socket, and what docs/http.md says of odd clients.
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import fc from "fast-check";
 import { request } from "undici";
+import { makePlaybackToken } from "../fill-protocol/playback-token.js";
 import { sendRaw } from "./support/send-raw.js";
-import { readStatus, startAppliance, type ApplianceFixture } from "./support/start-appliance.js";
+import { readMetric, readStatus, startAppliance, type ApplianceFixture } from "./support/start-appliance.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 import { waitUntil } from "./support/wait-until.js";
 
@@ -130,6 +131,81 @@ for (const [name, lines, expected] of rows) {
     assert.match(text.slice(0, 700), expected);
   });
 }
+
+test("what a player names as its next in CMCD is in memory when it asks", async () => {
+  // 64 frames hold 832 bytes: after the whole film its middle is out, all of it or nearly.
+  await get({});
+  const warmed = await readMetric(appliance, "millrace_warmed_chunks_total");
+  const hint = encodeURIComponent('bl=100,nor="film.mp4",nrr="1300-1340"');
+  const asked = await request(`${appliance.url}film.mp4?CMCD=${hint}`, { headers: { range: "bytes=2990-2999" } });
+  await asked.body.dump();
+  await waitUntil("chunks are warmed", async () => (await readMetric(appliance, "millrace_warmed_chunks_total")) > warmed);
+  await waitUntil("nothing is read any more", async () => (await readStatus(appliance)).memory.pinned === 0);
+  const warmedBy = await readMetric(appliance, "millrace_warmed_chunks_total");
+  assert.ok(warmedBy <= warmed + 4);
+  const line = 'millrace_chunks_served_total{from="disk"}';
+  const fromDisk = await readMetric(appliance, line);
+  assert.ok((await get({ range: "bytes=1300-1340" })).body.equals(content.subarray(1300, 1341)));
+  assert.equal(await readMetric(appliance, line), fromDisk);
+  // A hint on what is here already costs nothing, and one that names another host is not followed.
+  for (const cmcd of ['nrr="1300-1340"', 'nor="http://other.example/film.mp4"', 'nor="nothing.mp4"', 'nrr="x"']) {
+    assert.equal((await get({ range: "bytes=0-1", "cmcd-request": cmcd })).status, 206);
+  }
+  assert.equal(await readMetric(appliance, "millrace_warmed_chunks_total"), warmedBy);
+});
+
+test("clients that the settings deny, or do not allow, get 403", async () => {
+  for (const [name, clients, status] of [
+    ["denied", { deny: ["127.0.0.0/8"] }, 403],
+    ["not-allowed", { allow: ["198.51.100.0/24"] }, 403],
+    ["allowed", { allow: ["127.0.0.1"], deny: ["198.51.100.0/24"] }, 200],
+  ] as const) {
+    mkdirSync(join(folder, name));
+    const other = await startAppliance({ folder: join(folder, name), upstreams: [`file://${folder}/origin/`], settings: { clients } });
+    assert.equal((await fetch(`${other.url}film.mp4`)).status, status, name);
+    assert.equal(await readMetric(other, 'millrace_requests_refused_total{reason="client-refused"}'), status === 403 ? 1 : 0);
+    assert.equal((await other.stop()).code, 0);
+  }
+});
+
+test("the access log has a line of JSON for every answer, without tokens, and goes on in a new file after SIGHUP", async () => {
+  mkdirSync(join(folder, "logged"));
+  const path = join(folder, "logged", "access.log");
+  const secret = "the secret of the test";
+  const other = await startAppliance({
+    folder: join(folder, "logged"),
+    upstreams: [`file://${folder}/origin/`],
+    settings: { accessLog: { path }, tokens: { keys: [{ id: "k1", secret }] } },
+  });
+  const linesOf = (file: string) =>
+    readFileSync(file, "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const token = makePlaybackToken({ expiresUnixS: 4e9, pathPrefix: "" }, { id: "k1", secret });
+  await (await fetch(`${other.url}~${token}/film.mp4`, { headers: { range: "bytes=0-99" } })).arrayBuffer();
+  await (await fetch(`${other.url}~x/film.mp4`)).arrayBuffer();
+  await (await fetch(`${other.url}nothing`, { method: "HEAD" })).arrayBuffer();
+  const lines = await waitUntil("the lines are written", () => existsSync(path) && linesOf(path).length === 3 && linesOf(path));
+  const sorted = lines.map(({ method, path, status, bytes, client }) => [method, path, status, bytes, client]);
+  assert.deepEqual(
+    sorted.toSorted((a, b) => Number(a[2]) - Number(b[2])),
+    [
+      ["GET", "/film.mp4", 206, 100, "127.0.0.1"],
+      ["GET", "/film.mp4", 403, 0, "127.0.0.1"],
+      ["HEAD", "/nothing", 404, 0, "127.0.0.1"],
+    ],
+  );
+  renameSync(path, `${path}.1`);
+  process.kill(other.pid, "SIGHUP");
+  await waitUntil("a new file is there", () => existsSync(path));
+  await waitUntil("the next line is in it", async () => {
+    await (await fetch(`${other.url}film.mp4`, { headers: { connection: "close" } })).arrayBuffer();
+    return readFileSync(path, "utf8").includes('"status":200,"bytes":3000');
+  });
+  assert.equal(linesOf(`${path}.1`).length, 3);
+  assert.equal((await other.stop()).code, 0);
+});
 
 test("pipelined requests are answered in their order when their chunks are in memory", async () => {
   await get({ range: "bytes=0-3" });

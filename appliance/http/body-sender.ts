@@ -83,6 +83,11 @@ export class BodySender {
     return this.#broken;
   }
 
+  /** Bytes of the body that the socket has taken, but for those of the view that is being sent. */
+  get sentBytes(): number {
+    return this.#sentBefore;
+  }
+
   /** The client has gone, or we have closed the connection. */
   abort(): void {
     this.#ended = true;
@@ -112,6 +117,7 @@ export class BodySender {
       const [ok, done] = this.#response.tryEnd(view as Uint8Array<ArrayBuffer>, this.#body.totalBytes);
       if (done) {
         this.#ended = true;
+        this.#sentBefore = this.#body.totalBytes;
         this.#options.counters[counterPlace.bytesSent]! += this.#body.totalBytes;
         this.#dropFrame();
         this.#onDone();

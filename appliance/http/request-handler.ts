@@ -8,8 +8,11 @@ import type { ChunkGetter } from "../serve/chunk-getter.js";
 import { decideResponse, type BodyDecision, type PartsDecision } from "../serve/decide-response.js";
 import type { FillClient } from "../serve/fill-client.js";
 import type { ObjectFinder, ServedObject } from "../serve/object-finder.js";
+import type { RangeWarmer } from "../serve/range-warmer.js";
+import type { ClientRules } from "../serve/client-rules.js";
 import { parseObjectPath } from "../serve/parse-object-path.js";
 import type { TokenChecker, TokenRefusal } from "../serve/token-checker.js";
+import type { AccessLog, AccessLogEntry } from "./access-log.js";
 import { BodySender, noBytes, type Body } from "./body-sender.js";
 import { Exchange } from "./exchange.js";
 import { multipartBodyOf, multipartBoundary } from "./multipart-body.js";
@@ -43,14 +46,21 @@ export interface RequestHandlerOptions {
   redirectBase: string;
   /** Requests under way at once in this worker; beyond it the answer is 503. */
   requestsMax: number;
+  clients: ClientRules;
   tokens: TokenChecker;
+  /** Undefined: what players say in CMCD is not looked at. */
+  warmer?: RangeWarmer | undefined;
   /** Tests ask for this path to see a worker crash; undefined in earnest. */
   crashPath?: string | undefined;
+  /** Undefined: requests are counted only. */
+  accessLog?: AccessLog | undefined;
 }
 
 export class RequestHandler {
   readonly #options: RequestHandlerOptions;
   readonly #heads = new WeakMap<Buffer, ObjectHeads>();
+  /** Of responses that are not done, when there is a log. */
+  readonly #logEntries = new Map<HttpResponse, AccessLogEntry>();
   #underWay = 0;
   #draining = false;
   #onIdle: (() => void) | undefined;
@@ -70,12 +80,17 @@ export class RequestHandler {
     const { counters, requestsMax } = this.#options;
     counters[counterPlace.requests]!++;
     const method = request.getMethod();
+    if (this.#options.accessLog) this.#openLogEntry(response, request, method);
     if (method !== "get" && method !== "head") {
       if (method === "options") return this.#answerPreflight(response);
-      return this.#refuse(response, 405, "Only GET, HEAD and OPTIONS", false);
+      return this.#turnAway(response, 405, "Only GET, HEAD and OPTIONS", false);
     }
     const headOnly = method === "head";
-    const { tokens } = this.#options;
+    const { clients, tokens, warmer } = this.#options;
+    if (clients.active && clients.refuses(new Uint8Array(response.getRemoteAddress()))) {
+      counters[counterPlace["client-refused"]]!++;
+      return this.#turnAway(response, 403, "Refused: client-refused", headOnly);
+    }
     let target = request.getUrl();
     let token = "";
     if (tokens.active && target.startsWith(tokenPrefix)) {
@@ -84,17 +99,21 @@ export class RequestHandler {
       target = end < 0 ? "" : target.slice(end);
     }
     const path = parseObjectPath(target);
-    if (path === undefined) return this.#refuse(response, 400, "That is not the path of an object", headOnly);
+    if (path === undefined) return this.#turnAway(response, 400, "That is not the path of an object", headOnly);
     if (tokens.active) {
       const refusal = this.#checkToken(response, request, token, path);
       if (refusal !== undefined) {
         counters[counterPlace[refusal]]!++;
-        return this.#refuse(response, 403, `Refused: ${refusal}`, headOnly);
+        return this.#turnAway(response, 403, `Refused: ${refusal}`, headOnly);
       }
     }
-    if (this.#underWay >= requestsMax) return this.#refuse(response, 503, "Too many requests are under way", headOnly);
+    if (this.#underWay >= requestsMax) return this.#turnAway(response, 503, "Too many requests are under way", headOnly);
     const exchange = new Exchange(response, request, { method: headOnly ? "HEAD" : "GET", path });
     if (path.startsWith(reservedPrefix)) return this.#receiveReserved(exchange);
+    if (warmer) {
+      const cmcd = request.getHeader("cmcd-request") || (request.getQuery("CMCD") ?? "");
+      if (cmcd !== "") warmer.warm(cmcd, path, (next) => !tokens.active || this.#checkToken(response, request, token, next) === undefined);
+    }
     const object = this.#options.finder.findKnown(path);
     if (object) this.#answer(exchange, object);
     else this.#ask(exchange, path, (found) => this.#answer(exchange, found));
@@ -139,7 +158,7 @@ export class RequestHandler {
     const decision = decideResponse(exchange.method, exchange, object.record);
     if ("parts" in decision) return this.#begin(exchange, object, decision, decision.parts[0]!.first);
     if (!("first" in decision)) {
-      this.#countStatus(decision.status);
+      this.#countStatus(response, decision.status);
       response.writeStatus(statusLineOf(decision.status) + this.#headsOf(object).lines);
       if (decision.status === 416) response.writeHeader("Content-Range", `bytes */${object.record.sizeBytes}`);
       this.#sayClosing(response);
@@ -196,7 +215,7 @@ export class RequestHandler {
 
   #writeHead(response: HttpResponse, object: ServedObject, decision: BodyDecision | PartsDecision, status: CacheStatus): void {
     const heads = this.#headsOf(object);
-    this.#countStatus(decision.status);
+    this.#countStatus(response, decision.status);
     if ("parts" in decision) {
       response.writeStatus(heads.parts[status]).writeHeader("Content-Type", `multipart/byteranges; boundary=${multipartBoundary}`);
     } else if (decision.status === 200) response.writeStatus(heads.whole[status]);
@@ -210,7 +229,7 @@ export class RequestHandler {
       if (exchange.aborted) return;
       exchange.response.cork(() => {
         if (!digests) return this.#fail(exchange, 404, "The origin published no digests of this object");
-        this.#countStatus(200);
+        this.#countStatus(exchange.response, 200);
         writePlainHead(exchange.response, 200, "application/x-protobuf", "no-cache");
         this.#sayClosing(exchange.response);
         if (exchange.method === "GET") exchange.response.end(digests);
@@ -225,7 +244,7 @@ export class RequestHandler {
     const { miss, redirectBase } = this.#options;
     if (miss !== "redirect") return this.#fail(exchange, 404, "This appliance does not hold this object");
     const { response } = exchange;
-    this.#countStatus(307);
+    this.#countStatus(response, 307);
     writePlainHead(response, 307, "text/plain; charset=utf-8");
     response.writeHeader("Location", redirectBase + exchange.path.split("/").map(encodeURIComponent).join("/"));
     this.#sayClosing(response);
@@ -234,10 +253,11 @@ export class RequestHandler {
   }
 
   #answerPreflight(response: HttpResponse): void {
-    this.#countStatus(204);
+    this.#countStatus(response, 204);
     writePreflight(response);
     this.#sayClosing(response);
     response.endWithoutBody();
+    this.#writeLogEntry(response);
   }
 
   #fail(exchange: Exchange, status: number, reason: string): void {
@@ -245,9 +265,15 @@ export class RequestHandler {
     this.#finish(exchange);
   }
 
+  /** Answers a request that has not become an exchange. */
+  #turnAway(response: HttpResponse, status: number, reason: string, headOnly: boolean): void {
+    this.#refuse(response, status, reason, headOnly);
+    this.#writeLogEntry(response);
+  }
+
   /** Answers a request that is not under way, or no longer. */
   #refuse(response: HttpResponse, status: number, reason: string, headOnly: boolean): void {
-    this.#countStatus(status);
+    this.#countStatus(response, status);
     writePlainHead(response, status, "text/plain; charset=utf-8");
     if (status === 405) response.writeHeader("Allow", "GET, HEAD, OPTIONS");
     if (status === 503 || status === 429) response.writeHeader("Retry-After", retryAfterSeconds);
@@ -259,7 +285,9 @@ export class RequestHandler {
     } else response.end(body, this.#draining);
   }
 
-  #countStatus(status: number): void {
+  #countStatus(response: HttpResponse, status: number): void {
+    const entry = this.#logEntries.get(response);
+    if (entry) entry.status = status;
     this.#options.counters[statusPlaces[status] ?? counterPlace.statusOther]!++;
   }
 
@@ -287,10 +315,32 @@ export class RequestHandler {
   }
 
   #finish(exchange: Exchange): void {
+    this.#writeLogEntry(exchange.response, exchange);
     if (!exchange.watched) return;
     exchange.watched = false;
     this.#countUnderWay(-1);
     if (this.#underWay === 0) this.#onIdle?.();
+  }
+
+  #openLogEntry(response: HttpResponse, request: HttpRequest, method: string): void {
+    this.#logEntries.set(response, {
+      startedUnixMs: Date.now(),
+      startedAtMs: performance.now(),
+      client: Buffer.from(response.getRemoteAddressAsText()).toString("latin1"),
+      method: method.toUpperCase(),
+      // A token opens what it names to whoever reads it here.
+      target: this.#options.tokens.active ? request.getUrl().replace(/^\/~[^/]*/, "") : request.getUrl(),
+      range: request.getHeader("range"),
+      status: 0,
+    });
+  }
+
+  #writeLogEntry(response: HttpResponse, exchange?: Exchange): void {
+    if (!this.#options.accessLog) return;
+    const entry = this.#logEntries.get(response);
+    if (!entry) return;
+    this.#logEntries.delete(response);
+    this.#options.accessLog.write(entry, { bytes: exchange?.sender?.sentBytes ?? 0, aborted: exchange?.aborted ?? false });
   }
 
   #countUnderWay(difference: 1 | -1): void {
