@@ -150,6 +150,7 @@ test("a rebuild takes a disk from another appliance over, and of two versions ke
   await first.index.putObject(fresh, undefined);
   for (const chunk of chunksOf(fresh).slice(0, 3)) first.put(fresh, chunk);
   await first.index.putMeta("applianceId", "the-same-as-ever");
+  await first.index.markDisk(0, "retiring");
   await first.close();
 
   renameSync(join(there, "disk0"), join(here, "disk1"));
@@ -157,6 +158,8 @@ test("a rebuild takes a disk from another appliance over, and of two versions ke
   assert.deepEqual([report.objects, report.chunks, report.unusable], [2, 8 + 3, 0]);
   const storage = await openStorage(options);
   assert.equal(storage.index.getMeta("applianceId"), "the-same-as-ever");
+  const retiring = storage.disks.disks.filter(({ diskNumber }) => storage.disks.isRetiring(diskNumber)).map(({ path }) => path);
+  assert.deepEqual(retiring, [join(here, "disk0")], "a retirement goes on after a rebuild");
   const found = storage.index.findObject("film.mp4")!;
   assert.equal(found.etag, fresh.etag);
   assert.equal(found.checkedUnixMs, 0, "nobody has asked upstream for it since");

@@ -120,7 +120,7 @@ test("DiskMonitor suspects a disk that has become slow within ten seconds, and t
   for (; disks.isOnline(1) && seconds < 10; seconds++) during.push(...(await second(30)));
   assert.equal(disks.stateOf(1), "suspect", JSON.stringify(monitor.healthOf(1)));
   // Times of a page cache on a busy machine: what counts is that nobody waited for the slow one.
-  assert.ok(p99(during) < Math.max(2 * p99(before), 50), `p99 ${p99(before)} ms before, ${p99(during)} ms meanwhile`);
+  assert.ok(p99(during) < Math.max(2 * p99(before), 100), `p99 ${p99(before)} ms before, ${p99(during)} ms meanwhile`);
   assert.deepEqual(
     changes.map(({ from, to }) => `${from} ${to}`),
     ["online suspect"],
@@ -145,7 +145,7 @@ test("DiskMonitor: reads that hang are answered by their deadline, keep their fr
   assert.equal(disks.stateOf(1), "suspect", "three in a row are enough, before the second is over");
   assert.equal(frames.held, 4, "the reads that hang may still write into their frames");
   const healthy = await second(30);
-  assert.ok(p99(healthy) < 50, `other disks: ${p99(healthy)} ms`);
+  assert.ok(p99(healthy) < deadlineMs / 2, `other disks: ${p99(healthy)} ms`);
   assert.match(changes[0]!.reason, /missed their deadline/);
   assert.equal((await read(1)).outcome, "disk-away");
 

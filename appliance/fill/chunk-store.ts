@@ -257,6 +257,8 @@ export class ChunkStore {
     const { disks, index } = this.#options;
     let allocator = this.#allocators.get(disk.diskNumber);
     if (!allocator) {
+      // What was freed a moment ago was told to nobody, since there was no allocator.
+      index.seeLatest();
       allocator = new SlotAllocator(disk.slotCount, index.usedSlots(disk.diskNumber));
       this.#allocators.set(disk.diskNumber, allocator);
       disks.setUsedSlots(disk.diskNumber, allocator.usedCount);

@@ -110,6 +110,10 @@ async function keepFromOldIndex(path: string, next: ChunkIndex, chunkBytes: numb
         const value = old.getMeta(name);
         if (value !== undefined) await next.putMeta(name, value);
       }
+      // A disk that was being retired, or is, stays so.
+      for (const { uuid, path: diskPath, mark } of old.knownDisks()) {
+        if (mark) await next.markDisk(await next.enrolDisk(uuid, diskPath), mark);
+      }
     } finally {
       await old.close();
     }
