@@ -1,4 +1,5 @@
-// `npm run check`: everything that can be said of the tree in seconds. Format, lint and import rules, types, protocol, dead files, unit tests.
+// `npm run check`: everything that can be said of the tree in seconds. Format, lint and import rules, types, protocol, dead files, unit tests
+// (`-- --no-unit-tests` for who runs them anyway).
 import { capture } from "./run.mjs";
 
 const checks = [
@@ -9,6 +10,8 @@ const checks = [
   { name: "dead files", command: "knip", args: ["--no-progress"] },
   { name: "unit tests", command: "node", args: ["scripts/run-tests.mjs", "--unit"] },
 ];
+
+if (process.argv.includes("--no-unit-tests")) checks.pop();
 
 let failed = 0;
 for (const { name, command, args } of checks) {

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { makeCertificate } from "../bench/peers/certificate.js";
 import type { ErrorKind } from "../bench/report/bench-result.js";
-import { openObjectServer, type Fault, type ObjectServer } from "./object-server.js";
-import { runBench } from "./run-bench.js";
+import { openObjectServer, type Fault, type ObjectServer } from "./support/object-server.js";
+import { runBench } from "./support/run-bench.js";
 
 const short = ["--duration", "600ms", "--warmup", "0s", "--rounds", "1", "--objects", "4", "--object-size", "1MiB", "--connections", "4"];
 const small = [...short, "-w", "ranges-64k"];

@@ -8,8 +8,8 @@ import { test, type TestContext } from "node:test";
 import type { BenchResult } from "../bench/report/bench-result.js";
 import type { Comparison } from "../bench/report/compare-results.js";
 import { nginxPeer } from "../bench/peers/nginx-peer.js";
-import { openObjectServer, type ObjectServer } from "./object-server.js";
-import { runBench, startBench } from "./run-bench.js";
+import { openObjectServer, type ObjectServer } from "./support/object-server.js";
+import { runBench, startBench } from "./support/run-bench.js";
 
 const small = ["--rounds", "1", "--objects", "4", "--object-size", "1MiB", "--range", "4KiB"];
 

@@ -13,7 +13,7 @@ import send from "send";
 import { type FilmServer, openFilmServer } from "../bench/players/film-server.js";
 import type { PlayersResult } from "../bench/players/players-result.js";
 import type { PoliciesResult } from "../bench/policies/policies-result.js";
-import { startBench } from "./run-bench.js";
+import { startBench } from "./support/run-bench.js";
 import { openBrowser, openPage } from "./support/browser.js";
 import { requireProgram } from "./support/require-program.js";
 

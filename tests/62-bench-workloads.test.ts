@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import type { PlayersResult } from "../bench/players/players-result.js";
 import type { Round } from "../bench/report/bench-result.js";
-import { runBench, startBench } from "./run-bench.js";
+import { runBench, startBench } from "./support/run-bench.js";
 import { requireProgram } from "./support/require-program.js";
 import { runMillrace } from "./support/run-millrace.js";
 import { readMetric, readStatus, startAppliance, type ApplianceFixture } from "./support/start-appliance.js";

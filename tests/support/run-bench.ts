@@ -1,8 +1,8 @@
 // Runs `millrace bench` as a person would and takes its JSON.
 import { spawn } from "node:child_process";
 import { join } from "node:path";
-import type { BenchResult } from "../bench/report/bench-result.js";
-import { packageRoot } from "../runtime/package-root.js";
+import type { BenchResult } from "../../bench/report/bench-result.js";
+import { packageRoot } from "../../runtime/package-root.js";
 
 const timeLimitMs = 120_000;
 

@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { fillWithContent } from "../bench/load/offset-content.js";
+import { fillWithContent } from "../../bench/load/offset-content.js";
 
 export const objectBytes = 2 ** 20;
 
