@@ -48,6 +48,10 @@ export const counterTable = {
     labels: { from: "memory" },
     help: "Chunks that responses used, by where they came from.",
   },
+  diskReadBytes: {
+    name: "millrace_disk_read_bytes_total",
+    help: "Bytes that requests had read from slots, headers included; some may have come from the system's page cache.",
+  },
   chunksFromDisk: { name: "millrace_chunks_served_total", labels: { from: "disk" } },
   chunksFromUpstream: { name: "millrace_chunks_served_total", labels: { from: "upstream" } },
   slotsBad: {

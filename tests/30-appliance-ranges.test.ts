@@ -148,5 +148,6 @@ test("every pin is given back, and counters have counted", async () => {
   await waitUntil("no frame is pinned", async () => (await readStatus(appliance)).memory.pinned === 0);
   assert.ok((await readMetric(appliance, 'millrace_responses_total{status="206"}')) > 500);
   assert.ok((await readMetric(appliance, "millrace_fill_stored_chunks_total")) > 400);
+  assert.ok((await readMetric(appliance, "millrace_disk_read_bytes_total")) > 4096);
   assert.equal(await readMetric(appliance, "millrace_slots_bad_total"), 0);
 });

@@ -1,6 +1,7 @@
 // Gets a chunk into a pinned frame: from memory at once, else from its disk, else through the fill worker.
 import { counterPlace } from "../counters.js";
 import type { DiskSet } from "../disk/disk-set.js";
+import { slotHeaderBytes } from "../disk/slot-header.js";
 import type { SlotReader } from "../disk/slot-reader.js";
 import type { FillFailure } from "../fill-messages.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
@@ -82,7 +83,10 @@ export class ChunkGetter {
     // A late read may still write into its frame, so nobody gets that frame until the read has ended.
     const onLateEnd = () => arena.giveBack(frame);
     reader.read({ ...place, objectKey: object.key, chunk, lengthBytes, into: arena.wholeFrame(frame), onLateEnd }, (outcome) => {
-      if (outcome === "ok") return finish({ frame: arena.publish(frame, object.keyWords, chunk, lengthBytes), from: "disk" });
+      if (outcome === "ok") {
+        counters[counterPlace.diskReadBytes]! += slotHeaderBytes + lengthBytes;
+        return finish({ frame: arena.publish(frame, object.keyWords, chunk, lengthBytes), from: "disk" });
+      }
       if (outcome === "late") return this.#fill(object, chunk, hops, finish);
       arena.giveBack(frame);
       if (outcome === "queue-full") return finish({ failure: "busy" });
