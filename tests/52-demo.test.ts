@@ -19,7 +19,7 @@ function pidsOf(demo: RunningDemo): number[] {
 
 test("npm start is the demo", () => {
   const { scripts } = JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8")) as { scripts: Record<string, string> };
-  assert.match(scripts["start"]!, /millrace\.mjs demo$/);
+  assert.match(scripts["start"]!, /millrace\.cjs demo$/);
 });
 
 test("a first start with the usual ports taken, Ctrl-C, and a second start that is warm", async () => {
