@@ -4,18 +4,10 @@ import { OperatingError } from "../../runtime/operating-error.js";
 import { FileUpstream } from "./file-upstream.js";
 import { HttpUpstream, type HttpUpstreamOptions } from "./http-upstream.js";
 import { s3Options } from "./s3-signature.js";
-import type { Upstream } from "./upstream.js";
+import type { Upstream, UpstreamSettings } from "./upstream.js";
 
 /** Schemes that `openUpstream` knows. `appliance:` is HTTP to another appliance. */
 const upstreamSchemes = ["file:", "http:", "https:", "appliance:", "s3:"] as const;
-
-export interface UpstreamSettings {
-  url: string;
-  /** For s3: the server, when it is not Amazon's. */
-  endpoint?: string | undefined;
-  /** For s3. */
-  region?: string | undefined;
-}
 
 /** @throws OperatingError "upstream-refused" when the URL is none, is of another scheme, or lacks what its scheme needs. */
 export function openUpstream(settings: UpstreamSettings, options: HttpUpstreamOptions): Upstream {

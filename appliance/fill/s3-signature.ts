@@ -1,7 +1,7 @@
 // What an S3 upstream is beyond HTTP: where a bucket lies, and how requests are signed (AWS Signature Version 4).
 import { AwsV4Signer } from "aws4fetch";
 import type { HttpUpstreamOptions } from "./http-upstream.js";
-import type { UpstreamSettings } from "./open-upstream.js";
+import type { UpstreamSettings } from "./upstream.js";
 
 const defaultRegion = "us-east-1";
 

@@ -1,6 +1,15 @@
 // Where an appliance gets what it does not hold: the role that every kind of upstream plays.
 import type { ObjectDigests } from "../../fill-protocol/generated/millrace/object/v1/object_digests.js";
 
+/** An upstream as the settings name it. */
+export interface UpstreamSettings {
+  url: string;
+  /** For s3: the server, when it is not Amazon's. */
+  endpoint?: string | undefined;
+  /** For s3. */
+  region?: string | undefined;
+}
+
 /** An object as an upstream describes it. */
 export interface UpstreamObject {
   sizeBytes: number;
