@@ -88,7 +88,9 @@ test("zipf: a day of demand passes in one run, and what the server spent is from
   const { server, otherCpuShare } = round.total;
   assert.equal(server.source, "metrics");
   assert.ok(server.cpuSeconds! > 0 && server.rssBytes! > 16 * mebibyte, JSON.stringify(server));
-  assert.match(server.missing.diskReadBytes!, /has no millrace_disk_read_bytes_total/);
+  // All three come from the appliance's own counters; which of its chunks were in memory is its own affair.
+  assert.equal(typeof server.diskReadBytes, "number");
+  assert.deepEqual(server.missing, {});
   assert.equal(otherCpuShare, null);
   assert.ok(notes.includes(`what the server spent is from its metrics, ${metrics}`), notes.join("\n"));
 });
