@@ -1,7 +1,5 @@
 // What `millrace index` runs: opens an index that no appliance is using, and checks it or makes it anew.
-import { mkdirSync } from "node:fs";
 import { openLog } from "../runtime/log.js";
-import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { readSettingsFile } from "../runtime/settings-file.js";
 import { openDisks } from "./disk/open-disks.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
@@ -48,14 +46,6 @@ export async function runIndexRebuild(
 
 async function withSettings<Report>(settingsFile: string, work: (settings: ApplianceSettings) => Promise<Report>): Promise<Report> {
   const settings = readSettingsFile(settingsFile, applianceSettings);
-  try {
-    mkdirSync(settings.index, { recursive: true });
-  } catch (error) {
-    throw new OperatingError("index-unusable", `Cannot make the index folder ${settings.index}: ${messageOf(error)}`, {
-      source: settings.index,
-      cause: error,
-    });
-  }
   const lock = await lockIndex(settings.index);
   try {
     return await work(settings);

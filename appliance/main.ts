@@ -1,6 +1,5 @@
 // The appliance: puts the agent together, starts the workers, and ends them in order.
 import { randomUUID } from "node:crypto";
-import { mkdirSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -10,7 +9,7 @@ import { ApplianceRole, DiskState } from "../fill-protocol/generated/millrace/fl
 import { listen, openAdminServer } from "../runtime/admin-server.js";
 import { systemClock } from "../runtime/clock.js";
 import { openLog } from "../runtime/log.js";
-import { messageOf, OperatingError } from "../runtime/operating-error.js";
+import { OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
@@ -57,14 +56,6 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   for (const upstream of settings.upstreams)
     await openUpstream(upstream, { connections: 1, connectTimeoutMs: 1, silenceTimeoutMs: 1 }).close();
   const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url);
-  try {
-    mkdirSync(settings.index, { recursive: true });
-  } catch (error) {
-    throw new OperatingError("index-unusable", `Cannot make the index folder ${settings.index}: ${messageOf(error)}`, {
-      source: settings.index,
-      cause: error,
-    });
-  }
   await lockIndex(settings.index);
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
