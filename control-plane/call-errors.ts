@@ -19,7 +19,10 @@ const statusOfCode: Readonly<Record<string, status>> = {
   "fleet-full": status.RESOURCE_EXHAUSTED,
   "holdings-full": status.RESOURCE_EXHAUSTED,
   "no-appliance-live": status.UNAVAILABLE,
+  "idempotency-key-invalid": status.INVALID_ARGUMENT,
+  "idempotency-key-reused": status.ALREADY_EXISTS,
   "store-unavailable": status.UNAVAILABLE,
+  "shared-state-unavailable": status.UNAVAILABLE,
   "call-too-long": status.DEADLINE_EXCEEDED,
 };
 

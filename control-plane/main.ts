@@ -25,6 +25,12 @@ import type { ControlPlaneSettings } from "./settings.js";
 import { makeSteeringService } from "./steering/steering-service.js";
 import { Steering } from "./steering/steering.js";
 import { openStore } from "./store/database.js";
+import { openSharedState } from "./store/open-shared-state.js";
+import { redactedUrl } from "./store/redacted-url.js";
+import { forgetOldKeys } from "./store/write-once.js";
+
+/** Old idempotency keys go so often. */
+const sweepEveryMs = 3_600_000;
 
 export interface ControlPlane {
   grpcPort: number;
@@ -50,6 +56,10 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   setLogVerbosity(logVerbosity.NONE);
   const metrics = openMetrics();
   const store = await openStore(settings.database);
+  const shared = await openSharedState(settings.shared, clock).catch(async (error: unknown) => {
+    await store.destroy();
+    throw error;
+  });
   const catalog = new CatalogStore(store);
   const applianceStore = new ApplianceStore(store);
   const registry = new FleetRegistry({ clock, expiresAfterMs: settings.fleet.expiresAfter });
@@ -87,6 +97,9 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   ]);
   let draining = false;
   const watch = setInterval(() => logNewlyOffline({ registry, log }), settings.fleet.heartbeatEvery);
+  const sweep = setInterval(() => {
+    forgetOldKeys(store, clock.unixMs()).catch((error: unknown) => log.warn({ err: error }, "old idempotency keys stay for now"));
+  }, sweepEveryMs);
   metrics.countAppliances(() => countFleet(registry, metrics.appliances));
   const admin = await openAdminServer({
     ...settings.admin,
@@ -95,21 +108,26 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     status: () => ({
       draining,
       grpcPort: server.port,
-      database: settings.database,
+      database: redactedUrl(settings.database),
+      shared: redactedUrl(settings.shared),
+      sharedAvailable: shared.isAvailable(),
       appliances: registry.list().map(({ identity, state }) => ({ id: identity.applianceId, siteId: identity.siteId, state })),
     }),
   });
 
   const { host } = settings.listen;
-  log.info({ host, grpcPort: server.port, adminPort: admin.port, database: settings.database, knownAppliances }, "control plane serves");
+  const [database, sharedUrl] = [redactedUrl(settings.database), redactedUrl(settings.shared)];
+  log.info({ host, grpcPort: server.port, adminPort: admin.port, database, shared: sharedUrl, knownAppliances }, "control plane serves");
   return {
     grpcPort: server.port,
     adminPort: admin.port,
     close: async () => {
       draining = true;
       clearInterval(watch);
+      clearInterval(sweep);
       await server.drain();
       await store.destroy();
+      await shared.close();
       await admin.close();
     },
   };

@@ -17,6 +17,7 @@ test("controlPlaneSettings has a default for every key", () => {
     listen: { host: "127.0.0.1", port: 7000 },
     admin: { host: "127.0.0.1", port: 7001 },
     database: "sqlite:./var/control-plane.db",
+    shared: "memory:",
     fleet: { heartbeatEvery: 2000, expiresAfter: 6000 },
     lease: { validFor: 604_800_000 },
     sites: [],
