@@ -4,6 +4,7 @@ import { openAdminServer } from "../runtime/admin-server.js";
 import { systemClock, type Clock } from "../runtime/clock.js";
 import { openLog, type Log } from "../runtime/log.js";
 import { announceReady, onStop } from "../runtime/stop-signal.js";
+import { Authenticator } from "./caller.js";
 import { makeCatalogService } from "./catalog/catalog-service.js";
 import { CatalogStore } from "./catalog/catalog-store.js";
 import { makeFillService, sizeOf } from "./fill-plan/fill-service.js";
@@ -14,9 +15,11 @@ import { FleetRegistry } from "./fleet/fleet-registry.js";
 import { HoldingsRegister } from "./fleet/holdings-register.js";
 import { FillServiceService } from "../fill-protocol/generated/millrace/fill/v1/fill.js";
 import { FleetServiceService } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
+import { openLogin } from "./login/open-login.js";
 import { openMetrics } from "./metrics.js";
 import { makePlaybackService } from "./playback/playback-service.js";
 import { CatalogServiceService } from "./protocol/generated/millrace/catalog/v1/catalog.js";
+import { LoginServiceService } from "./protocol/generated/millrace/login/v1/login.js";
 import { PlaybackServiceService } from "./protocol/generated/millrace/playback/v1/playback.js";
 import { SteeringServiceService } from "./protocol/generated/millrace/steering/v1/steering.js";
 import { openGrpcServer } from "./server.js";
@@ -66,7 +69,21 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   const holdings = new HoldingsRegister();
   const planner = new ManifestPlanner(catalog, clock);
   const steering = new Steering({ registry, holdings, sites: settings.sites, steering: settings.steering, metrics });
-  const calls = makeServiceCalls({ log, metrics });
+  const { authentication } = settings;
+  const login = await openLogin({ store, shared, settings: settings.login, clock, log });
+  const authenticator = new Authenticator({
+    verifyAccess: (token) => login.keys.verifyAccess(token),
+    isSessionEnded: (sessionId) => login.endedSessions.has(sessionId),
+    applianceSecret: authentication.applianceSecret,
+    services: authentication.services,
+  });
+  const calls = makeServiceCalls({
+    log,
+    metrics,
+    authenticator,
+    authenticationRequired: authentication.required,
+    forwardingNeedsSecret: authentication.services.length > 0,
+  });
   const knownAppliances = await restoreFleet({ registry, store: applianceStore });
 
   const server = await openGrpcServer(settings.listen, [
@@ -93,8 +110,10 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
       implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.catalogChanged(), clock, log }),
     },
     { definition: SteeringServiceService, implementation: makeSteeringService(calls, { steering, catalog }) },
+    { definition: LoginServiceService, implementation: login.makeService(calls) },
     { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering }) },
   ]);
+  metrics.watchPasswords(() => login.hasher.worked);
   let draining = false;
   const watch = setInterval(() => logNewlyOffline({ registry, log }), settings.fleet.heartbeatEvery);
   const sweep = setInterval(() => {
@@ -126,6 +145,7 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
       clearInterval(watch);
       clearInterval(sweep);
       await server.drain();
+      login.close();
       await store.destroy();
       await shared.close();
       await admin.close();
