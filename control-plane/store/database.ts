@@ -3,12 +3,13 @@ import { Kysely, Migrator, type Dialect } from "kysely";
 import { messageOf, OperatingError } from "../../runtime/operating-error.js";
 import { firstTables } from "./first-tables.js";
 import type { Schema } from "./schema.js";
+import { tokenKeyTables } from "./token-key-tables.js";
 import { openSqliteDialect } from "./sqlite-dialect.js";
 
 export type Store = Kysely<Schema>;
 
 /** In the order in which they run. A migration that has been released never changes. */
-const migrations = { "0001-first-tables": firstTables };
+const migrations = { "0001-first-tables": firstTables, "0005-token-keys": tokenKeyTables };
 
 /**
  * The database at `url`, migrated. "sqlite:PATH" is a file.

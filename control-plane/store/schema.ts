@@ -39,9 +39,25 @@ interface ApplianceTable {
   lease_expires_at_unix_ms: number;
 }
 
+/** A key that signs tokens: written once, then only read and dropped. */
+interface TokenKeyTable {
+  key_id: string;
+  secret: string;
+  signs_from_unix_ms: number;
+  until_unix_ms: number;
+}
+
+/** A session whose tokens are refused, until the last of them has expired. */
+interface RevokedSessionTable {
+  session: string;
+  until_unix_ms: number;
+}
+
 export interface Schema {
   title: TitleTable;
   title_object: TitleObjectTable;
   catalog_revision: CatalogRevisionTable;
   appliance: ApplianceTable;
+  token_key: TokenKeyTable;
+  revoked_session: RevokedSessionTable;
 }
