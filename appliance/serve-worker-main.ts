@@ -21,7 +21,6 @@ import { FillClient } from "./serve/fill-client.js";
 import { ObjectFinder } from "./serve/object-finder.js";
 import { RangeWarmer } from "./serve/range-warmer.js";
 import { TokenChecker } from "./serve/token-checker.js";
-import { tokenRulesOf } from "./settings.js";
 import type { ServeWorkerData } from "./worker-data.js";
 
 /** After a crash, disks and the fill worker are given so long to finish what this thread asked them for. */
@@ -67,7 +66,7 @@ try {
     index,
     reader,
   });
-  const tokens = new TokenChecker(tokenRulesOf(settings), systemClock);
+  const tokens = new TokenChecker(data.tokenRules, systemClock);
   const clients = new ClientRules(settings.clients);
   const warmer = settings.cmcd.warm ? new RangeWarmer({ arena, chunkBytes: settings.chunk, counters, finder, getter }) : undefined;
   const onError = (error: Error) => log.error({ error: error.message }, "the access log cannot be written");
@@ -134,10 +133,11 @@ try {
         return tell({ type: "purge-seen" });
       case "close":
         return close();
+      case "tokens":
+        return tokens.setRules(message.rules);
       case "reload": {
         accessLog?.reopen();
         clients.setRules(message.settings.clients);
-        tokens.setRules(tokenRulesOf(message.settings));
         const { tls } = message.settings.listen;
         try {
           if (tls) app.useCertificates(readCertificates(tls));

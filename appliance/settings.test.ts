@@ -102,7 +102,10 @@ test("applianceSettings names what is wrong, and where", () => {
     ["chunk: 65MiB", /^a\.yaml:4:1: chunk: Expected at most 64MiB$/],
     ["chunk: 0", /^a\.yaml:4:1: chunk: Expected an amount of bytes such as 64KiB or 20GiB: received 0$/],
     ["miss: guess", /^a\.yaml:4:1: miss: .*"fill"\|"redirect"\|"reject"/],
-    ["tokens: { required: true }", /^a\.yaml:4:11: tokens\.required: tokens\.keys is empty, so every request would be refused$/],
+    [
+      "tokens: { required: true }",
+      /^a\.yaml:4:11: tokens\.required: tokens\.keys is empty and there is no controlPlane to bring any, so every request would be refused$/,
+    ],
     ["site: { id: -x }", /^a\.yaml:4:9: site\.id: Expected letters, digits, dots and dashes, at most 63$/],
     ["site: { id: a, role: middle }", /^a\.yaml:4:16: site\.role: .*"edge"\|"storage"/],
     ["revalidateAfter: 60", /^a\.yaml:4:1: revalidateAfter: Expected a length of time such as 250ms, 10s or 12h: received 60$/],

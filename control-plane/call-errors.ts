@@ -16,6 +16,8 @@ const statusOfCode: Readonly<Record<string, status>> = {
   "lease-unknown": status.FAILED_PRECONDITION,
   "holdings-gap": status.FAILED_PRECONDITION,
   "title-unplayable": status.FAILED_PRECONDITION,
+  "too-many-revoked": status.RESOURCE_EXHAUSTED,
+  "no-token-key": status.UNAVAILABLE,
   "fleet-full": status.RESOURCE_EXHAUSTED,
   "holdings-full": status.RESOURCE_EXHAUSTED,
   "no-appliance-live": status.UNAVAILABLE,

@@ -12,9 +12,12 @@ import { ApplianceStore } from "./fleet/appliance-store.js";
 import { countFleet, logNewlyOffline, makeFleetService, restoreFleet } from "./fleet/fleet-service.js";
 import { FleetRegistry } from "./fleet/fleet-registry.js";
 import { HoldingsRegister } from "./fleet/holdings-register.js";
+import { TokenKeyStore } from "./fleet/token-key-store.js";
+import { TokenKeys } from "./fleet/token-keys.js";
 import { FillServiceService } from "../fill-protocol/generated/millrace/fill/v1/fill.js";
 import { FleetServiceService } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { openMetrics } from "./metrics.js";
+import { UrlSigner } from "./playback/url-signer.js";
 import { makePlaybackService } from "./playback/playback-service.js";
 import { CatalogServiceService } from "./protocol/generated/millrace/catalog/v1/catalog.js";
 import { PlaybackServiceService } from "./protocol/generated/millrace/playback/v1/playback.js";
@@ -67,6 +70,16 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   const planner = new ManifestPlanner(catalog, clock);
   const steering = new Steering({ registry, holdings, sites: settings.sites, steering: settings.steering, metrics });
   const calls = makeServiceCalls({ log, metrics });
+  const calendar = {
+    rotateEveryMs: settings.tokens.rotateEvery,
+    urlsValidForMs: settings.tokens.urlsValidFor,
+    leaseValidForMs: settings.lease.validFor,
+  };
+  const tokenKeys = new TokenKeys({ store: new TokenKeyStore(store), clock, calendar, log });
+  await tokenKeys.start();
+  const signer = settings.tokens.signUrls
+    ? new UrlSigner({ keys: tokenKeys, clock, validForMs: settings.tokens.urlsValidFor, bindClients: settings.tokens.bindClients })
+    : undefined;
   const knownAppliances = await restoreFleet({ registry, store: applianceStore });
 
   const server = await openGrpcServer(settings.listen, [
@@ -81,6 +94,7 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
         heartbeatEveryMs: settings.fleet.heartbeatEvery,
         expiresAfterMs: settings.fleet.expiresAfter,
         leaseValidForMs: settings.lease.validFor,
+        tokenKeys,
         log,
       }),
     },
@@ -93,7 +107,7 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
       implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.catalogChanged(), clock, log }),
     },
     { definition: SteeringServiceService, implementation: makeSteeringService(calls, { steering, catalog }) },
-    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering }) },
+    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering, signer }) },
   ]);
   let draining = false;
   const watch = setInterval(() => logNewlyOffline({ registry, log }), settings.fleet.heartbeatEvery);
@@ -125,6 +139,7 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
       draining = true;
       clearInterval(watch);
       clearInterval(sweep);
+      tokenKeys.stop();
       await server.drain();
       await store.destroy();
       await shared.close();

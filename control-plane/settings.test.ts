@@ -20,6 +20,7 @@ test("controlPlaneSettings has a default for every key", () => {
     shared: "memory:",
     fleet: { heartbeatEvery: 2000, expiresAfter: 6000 },
     lease: { validFor: 604_800_000 },
+    tokens: { signUrls: false, urlsValidFor: 43_200_000, bindClients: false, rotateEvery: 604_800_000 },
     sites: [],
     steering: { minUrls: 3, maxUrls: 10, minSites: 2 },
     log: { level: "info" },

@@ -31,6 +31,9 @@ const siteSettings = z.strictObject({
 
 export type SiteSettings = z.output<typeof siteSettings>;
 
+/** Keys that are in force at once: each lease carries them all. */
+const tokenKeysMax = 100;
+
 export const controlPlaneSettings = z
   .strictObject({
     listen: listenSetting(7000).prefault({}),
@@ -61,6 +64,19 @@ export const controlPlaneSettings = z
         validFor: durationSetting(Number.MAX_SAFE_INTEGER).default(7 * 86_400_000),
       })
       .prefault({}),
+    tokens: z
+      .strictObject({
+        /** Whether the URLs that players get carry a token. The appliances have the keys in any case; it is their `tokens.required` that makes a token needed. */
+        signUrls: z.boolean().default(false),
+        /** Life of a token: longer than the longest title with all its pauses. */
+        urlsValidFor: durationSetting(Number.MAX_SAFE_INTEGER).default(12 * 3_600_000),
+        /** A token is good only in the client's own /24 (IPv4) or /48 (IPv6). Players that change their network have to ask for new URLs. */
+        bindClients: z.boolean().default(false),
+        /** A key signs for this long. The next is with every appliance one such period ahead. */
+        rotateEvery: durationSetting(Number.MAX_SAFE_INTEGER).default(7 * 86_400_000),
+      })
+      .refine((tokens) => tokens.rotateEvery >= 1000, "rotateEvery must be 1s or more")
+      .prefault({}),
     sites: z
       .array(siteSettings)
       .max(10_000)
@@ -81,6 +97,10 @@ export const controlPlaneSettings = z
   .refine(({ database, shared }) => shared === "memory:" || !database.startsWith("sqlite:"), {
     path: ["shared"],
     message: "Copies can't share a SQLite file: set database to a mysql: URL, or leave shared out",
+  })
+  .refine(({ lease, tokens }) => Math.max(lease.validFor, tokens.urlsValidFor) / tokens.rotateEvery <= tokenKeysMax, {
+    path: ["tokens", "rotateEvery"],
+    message: `rotateEvery must be at least 1/${tokenKeysMax} of lease.validFor and of urlsValidFor: a key is kept that long after it has signed`,
   });
 
 export type ControlPlaneSettings = z.output<typeof controlPlaneSettings>;

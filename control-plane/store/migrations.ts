@@ -2,6 +2,7 @@
 import type { Migration } from "kysely";
 import { firstTables } from "./first-tables.js";
 import { idempotencyTables } from "./idempotency-tables.js";
+import { tokenKeyTables } from "./token-key-tables.js";
 
 /**
  * A migration that has been released never changes. The name's number is the service's range: 00 first tables and the
@@ -12,4 +13,5 @@ import { idempotencyTables } from "./idempotency-tables.js";
 export const migrations: Readonly<Record<string, Migration>> = {
   "0001-first-tables": firstTables,
   "0002-idempotency": idempotencyTables,
+  "0040-token-keys": tokenKeyTables,
 };

@@ -39,6 +39,20 @@ interface ApplianceTable {
   lease_expires_at_unix_ms: number;
 }
 
+/** A key that signs tokens: written once, then only read and dropped. */
+interface TokenKeyTable {
+  key_id: string;
+  secret: string;
+  signs_from_unix_ms: number;
+  until_unix_ms: number;
+}
+
+/** A session whose tokens are refused, until the last of them has expired. */
+interface RevokedSessionTable {
+  session: string;
+  until_unix_ms: number;
+}
+
 /** The answers of writes that were made with an idempotency key. */
 interface IdempotencyKeyTable {
   /** Whose key it is, and for which method. */
@@ -61,4 +75,6 @@ export interface Schema {
   title_object: TitleObjectTable;
   catalog_revision: CatalogRevisionTable;
   appliance: ApplianceTable;
+  token_key: TokenKeyTable;
+  revoked_session: RevokedSessionTable;
 }
