@@ -40,7 +40,7 @@ try {
   const disks = new DiskSet(data.disks, data.diskStates);
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
-  const files = new SlabFiles(geometry, "read");
+  const files = new SlabFiles(geometry, settings.limits.directReads && data.arena.atPages ? "read-direct" : "read");
   const reader = new SlotReader({
     disks,
     geometry,
