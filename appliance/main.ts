@@ -36,6 +36,7 @@ import { SettingsReload } from "./settings-reload.js";
 import type { ApplianceSettings } from "./settings.js";
 import { lockIndex } from "./single-instance.js";
 import { tokenRulesOf } from "./token-rules.js";
+import { allocateVitals } from "./thread-vitals.js";
 import type { FillWorkerData } from "./worker-data.js";
 
 /** Heads of requests may be this long; beyond it the answer is 431. Signed URLs and CMCD headers need more than the engine's 4 KiB. */
@@ -80,8 +81,9 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const arenaMemory = allocateFrameArena({ ramBytes: settings.ram, chunkBytes: settings.chunk });
   const arena = new FrameArena(arenaMemory);
   const counters = allocateCounters(settings.workers + 1);
+  const vitals = allocateVitals(settings.workers);
   const port = await takePort(settings.listen.host, settings.listen.port);
-  const shared = { arena: arenaMemory, counters, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
+  const shared = { arena: arenaMemory, counters, vitals, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
 
   let whyNotReady: "starting" | "draining" | undefined = "starting";
   let drainingSinceMs: number | undefined;
@@ -118,7 +120,15 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     },
     log,
   });
-  const registry = openApplianceMetrics({ arena, counters, disks, monitor, slotBytes: geometry.slotBytes });
+  const registry = openApplianceMetrics({
+    arena,
+    counters,
+    vitals,
+    workers: settings.workers,
+    disks,
+    monitor,
+    slotBytes: geometry.slotBytes,
+  });
   const bootId = randomUUID();
   const scheme = settings.listen.tls ? "https" : "http";
   const publicUrl = settings.listen.publicUrl ?? `${scheme}://${hostInUrl(settings.listen.host)}:${port}/`;

@@ -21,6 +21,7 @@ import { FillClient } from "./serve/fill-client.js";
 import { ObjectFinder } from "./serve/object-finder.js";
 import { RangeWarmer } from "./serve/range-warmer.js";
 import { TokenChecker } from "./serve/token-checker.js";
+import { watchVitals } from "./thread-vitals.js";
 import type { ServeWorkerData } from "./worker-data.js";
 
 /** After a crash, disks and the fill worker are given so long to finish what this thread asked them for. */
@@ -38,7 +39,7 @@ try {
   const disks = new DiskSet(data.disks, data.diskStates);
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
-  const files = new SlabFiles(geometry, "read");
+  const files = new SlabFiles(geometry, settings.limits.directReads && data.arena.atPages ? "read-direct" : "read");
   const reader = new SlotReader({
     disks,
     geometry,
@@ -117,6 +118,7 @@ try {
   };
   process.on("uncaughtException", crash);
   app.listen();
+  watchVitals(data.vitals, data.thread);
   tell({ type: "listening" });
 
   parentPort!.on("message", (message: MainToServe) => {

@@ -134,6 +134,11 @@ export const applianceSettings = z
         objectsPerWorker: z.number().int().min(1).max(10_000_000).default(100_000),
         /** Reads that one worker has under way at one disk: enough to keep it busy, few enough that others get their turn. */
         readsPerDisk: z.number().int().min(1).max(256).default(8),
+        /**
+         * Chunks are read past the system's page cache, where the file system can: a third of the processor time, and no second copy of what is in
+         * `ram` already. Only with chunks of whole pages (4 KiB).
+         */
+        directReads: z.boolean().default(true),
         /** Reads that wait for one disk, per worker; beyond it the answer is 503. */
         waitingReadsPerDisk: z.number().int().min(0).max(1_000_000).default(1024),
         /** A read that is not done by then is answered from upstream; a few in a row make its disk suspect. */

@@ -10,6 +10,8 @@ interface WorkerData {
   settings: ApplianceSettings;
   arena: FrameArenaMemory;
   counters: SharedArrayBuffer;
+  /** See thread-vitals.ts; a row for each serving worker. */
+  vitals: SharedArrayBuffer;
   /** This worker's row of the counters. */
   thread: number;
   disks: readonly DiskDescription[];
