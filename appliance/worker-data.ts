@@ -1,6 +1,7 @@
 // What the main thread hands to a worker when it starts it. Plain data, shared memory and ports.
 import type { MessagePort } from "node:worker_threads";
 import type { DiskDescription } from "./disk/disk-set.js";
+import type { HeatMemory } from "./heat-table.js";
 import type { FrameArenaMemory } from "./memory/frame-arena.js";
 import type { ApplianceSettings } from "./settings.js";
 
@@ -20,6 +21,7 @@ export interface ServeWorkerData extends WorkerData {
   /** The port that all serving workers share. */
   listenPort: number;
   fill: MessagePort;
+  heat: HeatMemory;
 }
 
 export type FillWorkerData = WorkerData;

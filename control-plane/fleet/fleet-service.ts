@@ -28,6 +28,8 @@ export interface FleetServiceOptions {
   store: ApplianceStore;
   /** The version of the manifest that is in force for an appliance. */
   manifestVersionOf: (identity: ApplianceIdentity) => Promise<bigint>;
+  /** An appliance is new, or has started again with other disks perhaps. */
+  onRegistered: () => void;
   clock: Clock;
   heartbeatEveryMs: number;
   expiresAfterMs: number;
@@ -59,13 +61,14 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
       const lease = leaseAtRegister(known, { nowUnixMs, validForMs: options.leaseValidForMs, newLeaseId: randomUUID });
       await store.save({ identity, lease }, nowUnixMs);
       registry.setLease(applianceId, lease);
+      if (verdict !== "same-boot") options.onRegistered();
       const { siteId, clusterId, dataUrl, softwareVersion } = identity;
       log.info({ applianceId, bootId, siteId, clusterId, dataUrl, softwareVersion, verdict }, "appliance registered");
       return { lease: toProtocolLease(lease), heartbeatEveryMs: options.heartbeatEveryMs, expiresAfterMs: options.expiresAfterMs };
     }),
 
     heartbeat: calls.unary(async (request) => {
-      const { applianceId, bootId, disks, requestHeadroom } = request;
+      const { applianceId, bootId, disks, requestHeadroom, fillHeadroom, manifest } = request;
       if (disks.length > disksMax)
         throw new OperatingError("invalid-argument", `Cannot take the heartbeat: ${disks.length} disks, ${disksMax} at most`);
       if (request.state !== ProtocolState.APPLIANCE_STATE_LIVE && request.state !== ProtocolState.APPLIANCE_STATE_DRAINING) {
@@ -84,6 +87,8 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
         totals: { requests, bytesSent, bytesFilled, heldBytes },
         disks,
         requestHeadroom,
+        fillHeadroom,
+        manifest,
       });
       if (verdict === "superseded") throw superseded("take the heartbeat of", applianceId);
       const appliance = registry.get(applianceId);
@@ -120,6 +125,7 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
         disks: [...appliance.disks],
         requestHeadroom: appliance.requestHeadroom,
         objectsHeld: holdings.wholeCountOf(appliance.identity.applianceId),
+        manifest: appliance.manifest,
       })),
     })),
   };

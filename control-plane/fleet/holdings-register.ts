@@ -102,6 +102,11 @@ export class HoldingsRegister {
     return whole + partly > 0 ? "some" : "none";
   }
 
+  /** What the appliance holds of the object at `path`. */
+  holdingOf(applianceId: string, path: string): Holding | undefined {
+    return this.#inventories.get(applianceId)?.holdings.get(path);
+  }
+
   /** How many objects the appliance holds whole. */
   wholeCountOf(applianceId: string): number {
     return this.#inventories.get(applianceId)?.wholeCount ?? 0;

@@ -1,6 +1,7 @@
 // Opens the database that a URL names and brings its tables up to date.
 import { Kysely, Migrator, type Dialect } from "kysely";
 import { messageOf, OperatingError } from "../../runtime/operating-error.js";
+import { fillPlanTables } from "./fill-plan-tables.js";
 import { firstTables } from "./first-tables.js";
 import type { Schema } from "./schema.js";
 import { openSqliteDialect } from "./sqlite-dialect.js";
@@ -8,7 +9,7 @@ import { openSqliteDialect } from "./sqlite-dialect.js";
 export type Store = Kysely<Schema>;
 
 /** In the order in which they run. A migration that has been released never changes. */
-const migrations = { "0001-first-tables": firstTables };
+const migrations = { "0001-first-tables": firstTables, "0050-fill-plan": fillPlanTables };
 
 /**
  * The database at `url`, migrated. "sqlite:PATH" is a file.
