@@ -13,6 +13,7 @@ import { openLog } from "../runtime/log.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
+import { HeatJournal } from "./agent/heat-journal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
 import { HoldingsReporter } from "./agent/holdings-reporter.js";
@@ -26,6 +27,8 @@ import { probeDisk } from "./disk/probe-disk.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
 import type { FillProgress, FillToMain, MainToFill } from "./fill-messages.js";
 import { openUpstream } from "./fill/open-upstream.js";
+import { allocateHeat, HeatCollector, type ObjectHeatSums } from "./heat-table.js";
+import { ManifestFile } from "./manifest-file.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { allocateFrameArena, FrameArena } from "./memory/frame-arena.js";
 import { openApplianceMetrics } from "./metrics.js";
@@ -43,6 +46,8 @@ import type { FillWorkerData } from "./worker-data.js";
 const requestHeadBytesMax = 16_384;
 /** Workers are given this long to close after the drain; then the process ends anyway. Everything acknowledged is on disk by then. */
 const closeTimeoutMs = 2000;
+/** Often enough that a crash costs little and the tables of the workers do not fill up. */
+const heatCollectEveryMs = 10_000;
 
 /**
  * Runs an appliance until it is asked to stop.
@@ -84,6 +89,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const vitals = allocateVitals(settings.workers);
   const port = await takePort(settings.listen.host, settings.listen.port);
   const shared = { arena: arenaMemory, counters, vitals, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
+  const heatMemory = allocateHeat(settings.workers);
 
   let whyNotReady: "starting" | "draining" | undefined = "starting";
   let drainingSinceMs: number | undefined;
@@ -206,7 +212,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     settings,
     tokenRules,
     // A worker that is started again finds the disks that have come since.
-    shared: () => ({ ...shared, disks: disks.disks, listenPort: port }),
+    shared: () => ({ ...shared, heat: heatMemory, disks: disks.disks, listenPort: port }),
     connectFill: (line) => fill.postMessage({ type: "serve", port: line } satisfies MainToFill, [line]),
     log,
   });
@@ -227,6 +233,13 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     rulesInForce = rules;
     serving.useTokens(rules);
     tellFill({ type: "token-keys", keys: rules.keys });
+  };
+  const manifest = new ManifestFile(settings.index);
+  const heat = new HeatJournal({ folder: join(settings.index, "heat"), clock: systemClock, log, intervalMs: settings.heat.interval });
+  const heatCollector = new HeatCollector(heatMemory, settings.workers);
+  const collectHeat = () => {
+    const collected = new Map<string, ObjectHeatSums>();
+    heat.record(collected, heatCollector.collect(collected));
   };
   const role = settings.site.role === "edge" ? ApplianceRole.APPLIANCE_ROLE_EDGE : ApplianceRole.APPLIANCE_ROLE_STORAGE;
   const heldBytes = () => disks.disks.reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
@@ -262,6 +275,8 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       })),
     requestHeadroom: () =>
       whyNotReady ? 0 : Math.max(0, settings.workers * settings.limits.requestsPerWorker - sumCounter(counters, "underWay")),
+    fillHeadroom: () => self.requestHeadroom(),
+    fillProgress: () => progress,
     isDraining: () => whyNotReady === "draining",
   };
   const holdings = new HoldingsReporter(
@@ -295,7 +310,9 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
           );
         }
       },
-      onManifest: (version, items) => tellFill({ type: "manifest", version, items }),
+      manifest,
+      onManifest: () => tellFill({ type: "manifest", file: manifest.path }),
+      heat,
     });
   fill.on("message", (message: FillToMain) => {
     if (message.type === "held-changed") holdings.noteChanged(message.paths);
@@ -306,6 +323,10 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       void (member?.rankSources(path) ?? Promise.resolve([])).then((urls) => tellFill({ type: "sources", id, urls }));
     }
   });
+  // By the manifest of before until the control plane has another.
+  if (member && manifest.version !== 0n) tellFill({ type: "manifest", file: manifest.path });
+  // An appliance that runs alone has nobody to tell.
+  const heatTimer = member && setInterval(collectHeat, Math.min(heatCollectEveryMs, settings.heat.interval));
   member?.start();
   monitor.start();
   storage.resumeEmptying();
@@ -336,6 +357,11 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     await Promise.race([serving.drain(), wait(settings.drain.deadline)]);
     const cutOff = sumCounter(counters, "underWay");
     monitor.stop();
+    clearInterval(heatTimer);
+    if (member) {
+      collectHeat();
+      heat.endInterval();
+    }
     tellFill({ type: "stop" });
     const closed = Promise.all([serving.close(), messageFrom(fill, "stopped"), member?.stop(), admin.close()]);
     if ((await Promise.race([closed, wait(closeTimeoutMs, "late")])) === "late") log.warn("a thread did not close in time");

@@ -13,6 +13,7 @@ import type { MainToServe, ServeToMain } from "./fill-messages.js";
 import { AccessLog } from "./http/access-log.js";
 import { RequestHandler } from "./http/request-handler.js";
 import { ServeApp } from "./http/serve-app.js";
+import { HeatCounter } from "./heat-table.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { FrameArena } from "./memory/frame-arena.js";
 import { ChunkGetter } from "./serve/chunk-getter.js";
@@ -79,6 +80,7 @@ try {
     counters,
     fill,
     finder,
+    heat: new HeatCounter(data.heat, data.thread),
     getter,
     miss: settings.miss,
     redirectBase: redirect.endsWith("/") ? redirect : `${redirect}/`,

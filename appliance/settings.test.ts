@@ -70,6 +70,7 @@ test("applianceSettings has a default for all but listen, disks and upstreams", 
     cmcd: { warm: true },
     site: { id: "site-1", role: "edge" },
     fill: { fetches: 64, waiting: 4096, manifestFetches: 4, connections: 32, connectTimeout: 2000, silenceTimeout: 10_000 },
+    heat: { interval: 300_000 },
     revalidateAfter: 60_000,
     limits: {
       requestsPerWorker: 20_000,

@@ -124,6 +124,12 @@ export const applianceSettings = z
       .strictObject({ id: name, cluster: name.optional(), role: z.enum(["edge", "storage"]).default("edge") })
       .prefault({ id: "site-1" }),
     fill: fillSettings,
+    heat: z
+      .strictObject({
+        /** What was served is told to the control plane in intervals of this length. */
+        interval: durationSetting(3_600_000).default(300_000),
+      })
+      .prefault({}),
     /** An object is checked for a newer version upstream when what is known of it is older than this, and someone asks for it. */
     revalidateAfter: durationSetting().default(60_000),
     limits: z
