@@ -18,6 +18,7 @@ import { HoldingsReporter } from "./agent/holdings-reporter.js";
 import { readLease, writeLease } from "./agent/lease-file.js";
 import { StorageControl } from "./agent/storage-control.js";
 import { allocateCounters, sumCounter } from "./counters.js";
+import { allocateChunkHits } from "./disk/chunk-hits.js";
 import { DiskMonitor } from "./disk/disk-monitor.js";
 import { ioThreadsOf, readsPerDiskOf } from "./disk/io-threads.js";
 import { openDisks } from "./disk/open-disks.js";
@@ -79,7 +80,8 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const arena = new FrameArena(arenaMemory);
   const counters = allocateCounters(settings.workers + 1);
   const port = await takePort(settings.listen.host, settings.listen.port);
-  const shared = { arena: arenaMemory, counters, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
+  const hits = allocateChunkHits(disks.disks.reduce((sum, { slotCount }) => sum + slotCount, 0));
+  const shared = { arena: arenaMemory, counters, diskStates: disks.memory, hits, readsPerDisk: readsPerDisk.reads };
 
   let whyNotReady: "starting" | "draining" | undefined = "starting";
   let drainingSinceMs: number | undefined;

@@ -26,8 +26,10 @@ const words = {
   scrubFindings: 8,
   full: 9,
   hanging: 10,
+  badSlots: 11,
+  keptSlots: 12,
 } as const;
-const histogramAt = 12;
+const histogramAt = 16;
 
 /** Read times are counted in buckets of a quarter of an octave: every bound is 19 % above the one before. */
 const bucketsPerOctave = 4;
@@ -170,8 +172,23 @@ export class DiskSet {
     return this.#load(diskNumber, "lateReads");
   }
 
-  setUsedSlots(diskNumber: number, count: number): void {
-    this.#store(diskNumber, "usedSlots", count);
+  /** Counts a slot that did not hold what the index said. The index is told by the writer of the slot, so this is never a reader's old snapshot. */
+  countBadSlot(diskNumber: number): void {
+    if (this.#place.has(diskNumber)) Atomics.add(this.#words, this.#at(diskNumber) + words.badSlots, 1);
+  }
+
+  badSlotsOf(diskNumber: number): number {
+    return this.#load(diskNumber, "badSlots");
+  }
+
+  /** Slots in use, and those of them that hold chunks of the manifest. */
+  setSlots(diskNumber: number, { usedCount, keptCount }: { usedCount: number; keptCount: number }): void {
+    this.#store(diskNumber, "usedSlots", usedCount);
+    this.#store(diskNumber, "keptSlots", keptCount);
+  }
+
+  keptSlotsOf(diskNumber: number): number {
+    return this.#load(diskNumber, "keptSlots");
   }
 
   usedSlotsOf(diskNumber: number): number {

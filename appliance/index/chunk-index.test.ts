@@ -27,7 +27,7 @@ function versionOf(path: string, version: number): ObjectRecord {
 }
 
 function placed(object: ObjectRecord, chunk: number, diskNumber: number, slot: number) {
-  return { path: object.path, objectKey: objectKeyOf(object), chunk, diskNumber, slot };
+  return { path: object.path, objectKey: objectKeyOf(object), chunk, diskNumber, slot, stampUnixMs: 0 };
 }
 
 /** Every chunk's slot names the chunk, every slot's chunk names the slot, and each version holds as many as it says. */
