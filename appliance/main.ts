@@ -12,6 +12,7 @@ import { openLog } from "../runtime/log.js";
 import { OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
+import { DiskInventory } from "./agent/disk-inventory.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
 import { HoldingsReporter } from "./agent/holdings-reporter.js";
@@ -24,7 +25,7 @@ import { ioThreadsOf, readsPerDiskOf } from "./disk/io-threads.js";
 import { openDisks } from "./disk/open-disks.js";
 import { probeDisk } from "./disk/probe-disk.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
-import type { FillProgress, FillToMain, MainToFill } from "./fill-messages.js";
+import type { FillProgress, FillToMain, MainToFill, ManifestKept } from "./fill-messages.js";
 import { openUpstream } from "./fill/open-upstream.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { allocateFrameArena, FrameArena } from "./memory/frame-arena.js";
@@ -61,7 +62,13 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
   const disks = await openDisks({ wanted: settings.disks, geometry, register: index, log });
+  let applianceId = index.getMeta<string>("applianceId");
+  if (!applianceId) await index.putMeta("applianceId", (applianceId = randomUUID()));
+
+  const arenaMemory = allocateFrameArena({ ramBytes: settings.ram, chunkBytes: settings.chunk });
+  const arena = new FrameArena(arenaMemory);
   const readsPerDisk = readsPerDiskOf({
+    frames: arena.frameCount,
     threads: ioThreadsOf(process.env),
     disks: disks.disks.length,
     workers: settings.workers,
@@ -73,11 +80,6 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       "a disk that hangs could stall the others: start with a higher UV_THREADPOOL_SIZE (at most 1024), or fewer workers",
     );
   }
-  let applianceId = index.getMeta<string>("applianceId");
-  if (!applianceId) await index.putMeta("applianceId", (applianceId = randomUUID()));
-
-  const arenaMemory = allocateFrameArena({ ramBytes: settings.ram, chunkBytes: settings.chunk });
-  const arena = new FrameArena(arenaMemory);
   const counters = allocateCounters(settings.workers + 1);
   const port = await takePort(settings.listen.host, settings.listen.port);
   const hits = allocateChunkHits(disks.disks.reduce((sum, { slotCount }) => sum + slotCount, 0));
@@ -86,7 +88,9 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   let whyNotReady: "starting" | "draining" | undefined = "starting";
   let drainingSinceMs: number | undefined;
   let progress: FillProgress | undefined;
+  let kept: ManifestKept | undefined;
   let member: FleetMember | undefined;
+  let inventory: DiskInventory | undefined;
   let serving: ServeWorkers | undefined;
   const monitor = new DiskMonitor({
     disks,
@@ -99,6 +103,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         serving?.tell(message);
         tellFill(message);
       }
+      void inventory?.settle();
       member?.hurry();
     },
   });
@@ -153,6 +158,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
             },
       memory: arena.counts(),
       disks: storage.statuses(),
+      manifest: kept ? manifestStatusOf(kept) : null,
       fill: progress ?? null,
     }),
     actions: {
@@ -197,7 +203,10 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
 
   const leaseFile = join(settings.index, "lease.json");
   const role = settings.site.role === "edge" ? ApplianceRole.APPLIANCE_ROLE_EDGE : ApplianceRole.APPLIANCE_ROLE_STORAGE;
-  const heldBytes = () => disks.disks.reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
+  const heldBytes = () =>
+    disks.disks
+      .filter(({ diskNumber }) => !disks.isAway(diskNumber))
+      .reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
   const self: ApplianceSelf = {
     identity: () => ({
       applianceId: applianceId!,
@@ -242,6 +251,14 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       for (const { path } of index.heldVersions()) yield path;
     },
   );
+  inventory = new DiskInventory({
+    disks,
+    index,
+    onHeldChanged: (paths) => holdings.noteChanged(paths),
+    onTold: () => member?.hurry(),
+    log,
+  });
+  await inventory.settle();
   member =
     client &&
     new FleetMember({
@@ -258,6 +275,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   fill.on("message", (message: FillToMain) => {
     if (message.type === "held-changed") holdings.noteChanged(message.paths);
     else if (message.type === "progress") progress = message.progress;
+    else if (message.type === "manifest-cut") kept = message;
     else if (message.type === "emptying") void storage.noteEmptying(message.progress);
     else if (message.type === "ask-sources") {
       const { id, path } = message;
@@ -294,6 +312,10 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       endNow();
     }
   });
+}
+
+function manifestStatusOf({ version, objectsKept, chunks, chunksMax, objectsCut, bytesCut }: ManifestKept) {
+  return { version, objectsKept, chunks, chunksMax, objectsCut, bytesCut };
 }
 
 /** Resolves at the first message of that type. */

@@ -101,6 +101,12 @@ export class DiskSet {
     return Atomics.load(this.#words, place + words.state) >= diskStates.indexOf("offline");
   }
 
+  /** Whether nothing can be read from the disk: it is offline, or was retired. */
+  isAway(diskNumber: number): boolean {
+    const place = this.#place.get(diskNumber);
+    return place === undefined || Atomics.load(this.#words, place + words.state) >= diskStates.indexOf("offline");
+  }
+
   stateOf(diskNumber: number): DiskState {
     return diskStates[this.#load(diskNumber, "state")]!;
   }

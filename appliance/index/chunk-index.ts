@@ -12,9 +12,9 @@
 //   slots     disk number u16 | slot u32          -> object key 16 | chunk u32 | stored u32, seconds of the wall clock
 //   purges    see purge-rules.ts
 //   adopted   object key 16 [| chunk u32]         -> stamp f64              only while an index is made anew from the slots
-import { closeSync, openSync, readSync } from "node:fs";
 import { open, type Database, type RootDatabase } from "lmdb";
-import { errnoOf, OperatingError, messageOf } from "../../runtime/operating-error.js";
+import { OperatingError, messageOf } from "../../runtime/operating-error.js";
+import { findLmdbDamage } from "./look-at-lmdb-file.js";
 import { PurgeRules, type Purge } from "./purge-rules.js";
 import { isObjectPath, objectKeyBytes, objectKeyOf, type ObjectRecord, type ObjectVersion } from "../object.js";
 
@@ -24,11 +24,6 @@ const formatVersion = 2;
 const chunkKeyBytes = objectKeyBytes + 4;
 /** Where the numbers of the disks that are away stand. */
 const awayName = "disksAway";
-
-const lmdbPageBytesMin = 4096;
-/** Where a page's header ends and the meta page's magic number stands, in lmdb-js. */
-const lmdbMagicOffset = 24;
-const lmdbMagic = 0xbeefc0de;
 
 /** Where a chunk lies. */
 export interface SlotPlace {
@@ -117,7 +112,8 @@ export class ChunkIndex {
    */
   constructor(path: string, chunkBytes: number) {
     try {
-      refuseForeignFile(`${path}/index.mdb`);
+      const damage = findLmdbDamage(`${path}/index.mdb`);
+      if (damage) throw new Error(`${damage}. \`millrace index rebuild --config FILE\` makes it anew from the disks`);
       this.#root = open({ path: `${path}/index.mdb`, noSubdir: true, maxDbs: 12, compression: false });
     } catch (error) {
       throw new OperatingError("index-unusable", `Cannot open the index in ${path}: ${messageOf(error)}`, { source: path, cause: error });
@@ -603,27 +599,6 @@ export class ChunkIndex {
       void this.#chunks.remove(key);
     }
     return freed;
-  }
-}
-
-/** LMDB ends the process with a segmentation fault when the file is not its own: the first page is looked at before. */
-function refuseForeignFile(file: string): void {
-  let handle: number;
-  try {
-    handle = openSync(file, "r");
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return;
-    throw error;
-  }
-  try {
-    const page = Buffer.alloc(lmdbPageBytesMin);
-    const bytesRead = readSync(handle, page, 0, page.length, 0);
-    // A file of no bytes is what a kill at the very first start leaves, and is taken for a new index.
-    if (bytesRead === 0) return;
-    if (bytesRead < page.length || page.readUInt32LE(lmdbMagicOffset) !== lmdbMagic)
-      throw new Error("its index.mdb is damaged, or no index");
-  } finally {
-    closeSync(handle);
   }
 }
 
