@@ -7,6 +7,7 @@ import type { TestContext } from "node:test";
 import { systemClock } from "../../runtime/clock.js";
 import { openLog } from "../../runtime/log.js";
 import { allocateCounters, counterPlace, counterRow, type CounterName } from "../counters.js";
+import { allocateChunkHits, ChunkHits } from "../disk/chunk-hits.js";
 import { DiskSet } from "../disk/disk-set.js";
 import { SlabFiles } from "../disk/slab-files.js";
 import { slabGeometryOf } from "../disk/slab-geometry.js";
@@ -15,6 +16,7 @@ import { SlotWriter } from "../disk/slot-writer.js";
 import { ChunkIndex } from "../index/chunk-index.js";
 import { allocateFrameArena, FrameArena } from "../memory/frame-arena.js";
 import { chunkLengthOf, objectKeyOf, objectKeyWords, type ObjectRecord } from "../object.js";
+import { KeptObjects } from "./kept-objects.js";
 import type { Upstream, UpstreamFailure, UpstreamObject, UpstreamRange, UpstreamRequest } from "./upstream.js";
 
 export interface StageOptions {
@@ -72,7 +74,11 @@ export function openTemporaryStage(
   });
   return {
     chunkBytes,
+    demandShare: 0.1,
     folder,
+    hits: new ChunkHits(allocateChunkHits(1), systemClock),
+    kept: new KeptObjects([]),
+    sync: { bytes: 1e6, everyMs: 5, deadlineMs: 10_000 },
     index,
     disks,
     arena,
