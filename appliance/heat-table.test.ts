@@ -34,10 +34,13 @@ test("HeatCounter counts bytes by object and letter, and HeatCollector takes the
 });
 
 test("HeatCounter loses no byte, whatever is added between collections", () => {
-  const adds = fc.array(fc.record({ worker: fc.nat(2), object: fc.nat(40), bytes: fc.integer({ min: 1, max: 1e9 }), collect: fc.boolean() }), {
-    maxLength: 300,
-    size: "max",
-  });
+  const adds = fc.array(
+    fc.record({ worker: fc.nat(2), object: fc.nat(40), bytes: fc.integer({ min: 1, max: 1e9 }), collect: fc.boolean() }),
+    {
+      maxLength: 300,
+      size: "max",
+    },
+  );
   const objects = Array.from({ length: 41 }, (_, at) => objectOf(`o${at}`));
   fc.assert(
     fc.property(adds, (steps) => {

@@ -42,7 +42,10 @@ export async function showPlan(options: PlanOptions): Promise<void> {
       appliances: appliances.map(({ manifestVersion, ...one }) => ({ ...numbers(one), manifestVersion: String(manifestVersion) })),
     };
     if (options.json) return print(answer);
-    const table = new Table({ head: ["site", "cluster", "appliance", "role", "objects", "manifest", "of", "held", "added"], style: { head: [] } });
+    const table = new Table({
+      head: ["site", "cluster", "appliance", "role", "objects", "manifest", "of", "held", "added"],
+      style: { head: [] },
+    });
     for (const one of appliances) {
       table.push([
         one.siteId,
@@ -63,7 +66,8 @@ export async function showPlan(options: PlanOptions): Promise<void> {
 /** @throws OperatingError. */
 export async function pinTitle(titleId: string, { controlPlane, copies = 0, expect = 0 }: PinOptions): Promise<void> {
   if (!Number.isInteger(copies) || copies < 0) throw new OperatingError("bad-flag", "Cannot pin the title: --copies takes a whole number");
-  if (!Number.isFinite(expect) || expect < 0) throw new OperatingError("bad-flag", "Cannot set what is expected: --expect takes plays per day");
+  if (!Number.isFinite(expect) || expect < 0)
+    throw new OperatingError("bad-flag", "Cannot set what is expected: --expect takes plays per day");
   await withClient(controlPlane, async (client) => {
     await client.setEditorial({ titleId, pinnedCopies: copies, expectedPlaysPerDay: expect });
   });
@@ -72,8 +76,10 @@ export async function pinTitle(titleId: string, { controlPlane, copies = 0, expe
 /** @throws OperatingError. */
 export async function showMisses(options: MissesOptions): Promise<void> {
   const sinceMs = parseDurationMs(options.since);
-  if (sinceMs === undefined) throw new OperatingError("bad-flag", `Cannot list misses: --since takes a time such as 24h: received ${options.since}`);
-  if (!Number.isInteger(options.limit) || options.limit < 1) throw new OperatingError("bad-flag", "Cannot list misses: --limit takes a whole number from 1");
+  if (sinceMs === undefined)
+    throw new OperatingError("bad-flag", `Cannot list misses: --since takes a time such as 24h: received ${options.since}`);
+  if (!Number.isInteger(options.limit) || options.limit < 1)
+    throw new OperatingError("bad-flag", "Cannot list misses: --limit takes a whole number from 1");
   await withClient(options.controlPlane, async (client) => {
     const nowUnixMs = Date.now();
     const { misses } = await client.listMisses({
