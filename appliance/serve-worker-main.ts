@@ -22,7 +22,7 @@ import { FillClient } from "./serve/fill-client.js";
 import { ObjectFinder } from "./serve/object-finder.js";
 import { RangeWarmer } from "./serve/range-warmer.js";
 import { TokenChecker } from "./serve/token-checker.js";
-import { tokenRulesOf } from "./settings.js";
+import { watchVitals } from "./thread-vitals.js";
 import type { ServeWorkerData } from "./worker-data.js";
 
 /** After a crash, disks and the fill worker are given so long to finish what this thread asked them for. */
@@ -40,7 +40,7 @@ try {
   const disks = new DiskSet(data.disks, data.diskStates);
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
-  const files = new SlabFiles(geometry, "read");
+  const files = new SlabFiles(geometry, settings.limits.directReads && data.arena.atPages ? "read-direct" : "read");
   const reader = new SlotReader({
     disks,
     geometry,
@@ -68,7 +68,7 @@ try {
     index,
     reader,
   });
-  const tokens = new TokenChecker(tokenRulesOf(settings), systemClock);
+  const tokens = new TokenChecker(data.tokenRules, systemClock);
   const clients = new ClientRules(settings.clients);
   const warmer = settings.cmcd.warm ? new RangeWarmer({ arena, chunkBytes: settings.chunk, counters, finder, getter }) : undefined;
   const onError = (error: Error) => log.error({ error: error.message }, "the access log cannot be written");
@@ -120,6 +120,7 @@ try {
   };
   process.on("uncaughtException", crash);
   app.listen();
+  watchVitals(data.vitals, data.thread);
   tell({ type: "listening" });
 
   parentPort!.on("message", (message: MainToServe) => {
@@ -136,10 +137,11 @@ try {
         return tell({ type: "purge-seen" });
       case "close":
         return close();
+      case "tokens":
+        return tokens.setRules(message.rules);
       case "reload": {
         accessLog?.reopen();
         clients.setRules(message.settings.clients);
-        tokens.setRules(tokenRulesOf(message.settings));
         const { tls } = message.settings.listen;
         try {
           if (tls) app.useCertificates(readCertificates(tls));

@@ -108,10 +108,9 @@ async function explain(client: ControlPlaneClient, path: string, json?: true): P
     const plays = [one.playsPerDay, one.playsPerDayFromFast, one.playsPerDayFromSlow, one.playsPerDayFromPrior];
     clusters.push([one.clusterId, ...plays.map((value) => String(Number(value.toPrecision(3)))), one.reason]);
   }
-  const appliances = new Table({ head: ["cluster", "appliance", "planned", "chunks", "why"], style: { head: [] } });
+  const appliances = new Table({ head: ["cluster", "appliance", "planned", "holds", "why"], style: { head: [] } });
   for (const one of answer.appliances) {
-    const chunks = one.chunksTotal === 0 ? "-" : `${one.chunksHeld}/${one.chunksTotal}`;
-    appliances.push([one.clusterId, one.applianceId, one.planned ? "yes" : "no", chunks, one.reason]);
+    appliances.push([one.clusterId, one.applianceId, one.planned ? "yes" : "no", one.holds, one.reason]);
   }
   process.stdout.write(`${answer.path}, of title ${answer.titleId}\n${clusters.toString()}\n${appliances.toString()}\n`);
 }

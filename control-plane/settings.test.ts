@@ -17,8 +17,10 @@ test("controlPlaneSettings has a default for every key", () => {
     listen: { host: "127.0.0.1", port: 7000 },
     admin: { host: "127.0.0.1", port: 7001 },
     database: "sqlite:./var/control-plane.db",
+    shared: "memory:",
     fleet: { heartbeatEvery: 2000, expiresAfter: 6000 },
     lease: { validFor: 604_800_000 },
+    tokens: { signUrls: false, urlsValidFor: 43_200_000, bindClients: false, rotateEvery: 604_800_000 },
     fillPlan: {
       every: 3_600_000,
       demandShare: 0.1,

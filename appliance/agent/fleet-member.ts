@@ -1,6 +1,7 @@
 // Keeps an appliance in the fleet: registers it, sends heartbeats, reports what it holds, follows the manifest. When the control plane is
 // away it goes on trying, and the appliance goes on serving.
 import { setTimeout as wait } from "node:timers/promises";
+import { status, type ServiceError } from "@grpc/grpc-js";
 import {
   ApplianceState,
   type ApplianceIdentity,
@@ -11,7 +12,6 @@ import {
 } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Log } from "../../runtime/log.js";
-import { status, type ServiceError } from "@grpc/grpc-js";
 import { messageOf } from "../../runtime/operating-error.js";
 import type { FillProgress } from "../fill-messages.js";
 import type { ManifestFile } from "../manifest-file.js";
@@ -161,8 +161,18 @@ export class FleetMember {
     await this.#reportHoldings(applianceId);
     if (answer.manifestVersion !== this.#options.manifest.version) await this.#fetchManifest(applianceId);
     await this.#reportHeat(applianceId);
-    if (this.#lease && clock.unixMs() > (this.#lease.issuedAtUnixMs + this.#lease.expiresAtUnixMs) / 2) {
-      this.#takeLease((await client.renewLease({ applianceId, leaseId: this.#lease.leaseId })).lease);
+    const halfOver = this.#lease && clock.unixMs() > (this.#lease.issuedAtUnixMs + this.#lease.expiresAtUnixMs) / 2;
+    if (this.#lease && (halfOver || answer.tokenKeysVersion !== this.#lease.tokenKeysVersion)) await this.#renewLease(this.#lease.leaseId);
+  }
+
+  async #renewLease(leaseId: string): Promise<void> {
+    const { client, self } = this.#options;
+    try {
+      this.#takeLease((await client.renewLease({ applianceId: self.identity().applianceId, leaseId })).lease);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      // It has expired, or is another's: a new one comes with registering.
+      this.#registered = false;
     }
   }
 
@@ -235,9 +245,28 @@ export class FleetMember {
 
   #takeLease(lease: Lease | undefined): void {
     if (!lease) return;
-    this.#lease = { leaseId: lease.leaseId, issuedAtUnixMs: Number(lease.issuedAtUnixMs), expiresAtUnixMs: Number(lease.expiresAtUnixMs) };
+    const { leaseId, revokedSessions, tokenKeysVersion } = lease;
+    this.#lease = {
+      leaseId,
+      issuedAtUnixMs: Number(lease.issuedAtUnixMs),
+      expiresAtUnixMs: Number(lease.expiresAtUnixMs),
+      tokenKeys: lease.tokenKeys.map(({ id, secret, signsFromUnixMs, untilUnixMs }) => ({
+        id,
+        secret,
+        signsFromUnixMs: Number(signsFromUnixMs),
+        untilUnixMs: Number(untilUnixMs),
+      })),
+      revokedSessions,
+      tokenKeysVersion,
+    };
     this.#options.onLease(this.#lease);
   }
+}
+
+/** The control plane has answered, and said no. */
+function isRefusal(error: unknown): boolean {
+  const code = (error as Partial<ServiceError>).code;
+  return code === status.FAILED_PRECONDITION || code === status.NOT_FOUND;
 }
 
 function toProtocolProgress(progress: FillProgress | undefined): ManifestProgress | undefined {

@@ -102,8 +102,7 @@ export function makeFillPlanService(calls: ServiceCalls, options: FillPlanServic
           reason: explainCluster(title),
         });
         for (const { id } of cluster.members) {
-          const holding = holdings.holdingOf(id, path);
-          const isSame = holding?.etag === etag;
+          const holds = holdings.holdsOf(id, [{ path, etag }]);
           const manifest = await planner.manifestOf(id);
           const entry = manifest.objects.get(path);
           appliances.push({
@@ -111,10 +110,9 @@ export function makeFillPlanService(calls: ServiceCalls, options: FillPlanServic
             clusterId: cluster.clusterId,
             planned: entry !== undefined,
             stratum: entry?.stratum ?? 0,
-            chunksHeld: isSame ? holding.chunksHeld : 0,
-            chunksTotal: isSame ? holding.chunksTotal : 0,
+            holds,
             reason: explainPlace(title, id, {
-              holds: holdings.holdsOf(id, [{ path, etag }]),
+              holds,
               isNewestVersion: entry === undefined || entry.object.etag === etag,
             }),
           });

@@ -8,14 +8,20 @@ import { toProtocolHolds, toProtocolRejected } from "../steering/steering-servic
 import type { TitleGate } from "../fill-plan/title-gate.js";
 import type { Steering } from "../steering/steering.js";
 import { entryPathOf, objectsForPlayback, urlOf } from "./playback-answer.js";
+import type { UrlSigner } from "./url-signer.js";
 
 export interface PlaybackServiceOptions {
   catalog: CatalogStore;
   steering: Steering;
+  /** Undefined: URLs carry no token. */
+  signer: UrlSigner | undefined;
   liveness: TitleGate;
 }
 
-export function makePlaybackService(calls: ServiceCalls, { catalog, steering, liveness }: PlaybackServiceOptions): PlaybackServiceServer {
+export function makePlaybackService(
+  calls: ServiceCalls,
+  { catalog, steering, signer, liveness }: PlaybackServiceOptions,
+): PlaybackServiceServer {
   return {
     startPlayback: calls.unary(async ({ titleId, clientAddress }) => {
       const { title, objects } = await readTitle(catalog, titleId);
@@ -32,6 +38,8 @@ export function makePlaybackService(calls: ServiceCalls, { catalog, steering, li
         throw new OperatingError("no-appliance-live", `Cannot play title ${titleId}: ${why}`, { source: "fleet", retryable: true });
       }
       liveness.check(titleId, wanted, matchedPrefix?.siteIds ?? []);
+      const token = signer?.sign({ paths: wanted.map(({ path }) => path), clientAddress });
+      const baseOf = (dataUrl: string) => (token === undefined ? dataUrl : `${dataUrl}~${token}/`);
       return {
         titleId,
         name: title.name,
@@ -39,8 +47,8 @@ export function makePlaybackService(calls: ServiceCalls, { catalog, steering, li
         urls: ranked.map(({ candidate }) => ({
           applianceId: candidate.id,
           siteId: candidate.siteId,
-          hlsUrl: urlOf(candidate.dataUrl, title.hlsPath),
-          dashUrl: urlOf(candidate.dataUrl, title.dashPath),
+          hlsUrl: urlOf(baseOf(candidate.dataUrl), title.hlsPath),
+          dashUrl: urlOf(baseOf(candidate.dataUrl), title.dashPath),
           holds: toProtocolHolds(candidate.holds),
         })),
         rejected: toProtocolRejected(rejected),

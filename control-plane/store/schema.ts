@@ -39,6 +39,32 @@ interface ApplianceTable {
   lease_expires_at_unix_ms: number;
 }
 
+/** A key that signs tokens: written once, then only read and dropped. */
+interface TokenKeyTable {
+  key_id: string;
+  secret: string;
+  signs_from_unix_ms: number;
+  until_unix_ms: number;
+}
+
+/** A session whose tokens are refused, until the last of them has expired. */
+interface RevokedSessionTable {
+  session: string;
+  until_unix_ms: number;
+}
+
+/** The answers of writes that were made with an idempotency key. */
+interface IdempotencyKeyTable {
+  /** Whose key it is, and for which method. */
+  scope: string;
+  idempotency_key: string;
+  /** SHA-256 of the request, in hex. */
+  request_hash: string;
+  /** JSON. */
+  answer: string;
+  created_at_unix_ms: number;
+}
+
 /** The last report of heat that was applied, of each appliance. */
 interface HeatCursorTable {
   appliance_id: string;
@@ -100,7 +126,12 @@ interface FillPlanPartTable {
   body: string;
 }
 
+/**
+ * A column of money ends in "_minor" and is a bigint; every other whole number is a number. Moments end in "_unix_ms". There
+ * are no booleans: 0 and 1.
+ */
 export interface Schema {
+  idempotency_key: IdempotencyKeyTable;
   heat_cursor: HeatCursorTable;
   heat_region: HeatRegionTable;
   heat_title: HeatTitleTable;
@@ -113,4 +144,6 @@ export interface Schema {
   title_object: TitleObjectTable;
   catalog_revision: CatalogRevisionTable;
   appliance: ApplianceTable;
+  token_key: TokenKeyTable;
+  revoked_session: RevokedSessionTable;
 }

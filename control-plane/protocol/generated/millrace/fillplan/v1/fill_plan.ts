@@ -77,9 +77,8 @@ export interface ObjectPlacement {
   clusterId: string;
   planned: boolean;
   stratum: number;
-  /** Of the object's chunks; what the appliance last reported. */
-  chunksHeld: number;
-  chunksTotal: number;
+  /** What the appliance last reported of the object: "all", "some" or "none". */
+  holds: string;
   reason: string;
 }
 
@@ -973,7 +972,7 @@ export const ClusterForecast: MessageFns<ClusterForecast> = {
 };
 
 function createBaseObjectPlacement(): ObjectPlacement {
-  return { applianceId: "", clusterId: "", planned: false, stratum: 0, chunksHeld: 0, chunksTotal: 0, reason: "" };
+  return { applianceId: "", clusterId: "", planned: false, stratum: 0, holds: "", reason: "" };
 }
 
 export const ObjectPlacement: MessageFns<ObjectPlacement> = {
@@ -990,14 +989,11 @@ export const ObjectPlacement: MessageFns<ObjectPlacement> = {
     if (message.stratum !== 0) {
       writer.uint32(32).uint32(message.stratum);
     }
-    if (message.chunksHeld !== 0) {
-      writer.uint32(40).uint32(message.chunksHeld);
-    }
-    if (message.chunksTotal !== 0) {
-      writer.uint32(48).uint32(message.chunksTotal);
+    if (message.holds !== "") {
+      writer.uint32(42).string(message.holds);
     }
     if (message.reason !== "") {
-      writer.uint32(58).string(message.reason);
+      writer.uint32(50).string(message.reason);
     }
     return writer;
   },
@@ -1048,23 +1044,15 @@ export const ObjectPlacement: MessageFns<ObjectPlacement> = {
             continue;
           }
           case 5: {
-            if (tag !== 40) {
+            if (tag !== 42) {
               break;
             }
 
-            message.chunksHeld = reader.uint32();
+            message.holds = reader.string();
             continue;
           }
           case 6: {
-            if (tag !== 48) {
-              break;
-            }
-
-            message.chunksTotal = reader.uint32();
-            continue;
-          }
-          case 7: {
-            if (tag !== 58) {
+            if (tag !== 50) {
               break;
             }
 
@@ -1097,16 +1085,7 @@ export const ObjectPlacement: MessageFns<ObjectPlacement> = {
         : "",
       planned: isSet(object.planned) ? globalThis.Boolean(object.planned) : false,
       stratum: isSet(object.stratum) ? globalThis.Number(object.stratum) : 0,
-      chunksHeld: isSet(object.chunksHeld)
-        ? globalThis.Number(object.chunksHeld)
-        : isSet(object.chunks_held)
-        ? globalThis.Number(object.chunks_held)
-        : 0,
-      chunksTotal: isSet(object.chunksTotal)
-        ? globalThis.Number(object.chunksTotal)
-        : isSet(object.chunks_total)
-        ? globalThis.Number(object.chunks_total)
-        : 0,
+      holds: isSet(object.holds) ? globalThis.String(object.holds) : "",
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
     };
   },
@@ -1125,11 +1104,8 @@ export const ObjectPlacement: MessageFns<ObjectPlacement> = {
     if (message.stratum !== 0) {
       obj.stratum = Math.round(message.stratum);
     }
-    if (message.chunksHeld !== 0) {
-      obj.chunksHeld = Math.round(message.chunksHeld);
-    }
-    if (message.chunksTotal !== 0) {
-      obj.chunksTotal = Math.round(message.chunksTotal);
+    if (message.holds !== "") {
+      obj.holds = message.holds;
     }
     if (message.reason !== "") {
       obj.reason = message.reason;
