@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
 import { ApplianceRole, type ApplianceIdentity } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { openLog } from "../../runtime/log.js";
 import { ManualClock } from "../../runtime/manual-clock.js";
@@ -7,7 +6,7 @@ import { CatalogStore } from "../catalog/catalog-store.js";
 import { ApplianceStore } from "../fleet/appliance-store.js";
 import { controlPlaneSettings } from "../settings.js";
 import type { Store } from "../store/database.js";
-import { withTemporaryStore } from "../store/temporary-store.js";
+import { eachStore } from "../../tests/support/each-store.js";
 import { FillPlanner } from "./fill-planner.js";
 import { dayMs } from "./heat-level.js";
 import { HeatStore } from "./heat-store.js";
@@ -71,58 +70,55 @@ function open(store: Store, clock: ManualClock) {
   return { planner, plans, join, publish, play, held };
 }
 
-test("FillPlanner fills nine tenths of a box with what is played, and follows a change within the day's churn", async () => {
-  await withTemporaryStore(async (store) => {
-    const clock = new ManualClock();
-    const { planner, join, publish, play, held } = open(store, clock);
+eachStore("FillPlanner fills nine tenths of a box with what is played, and follows a change within the day's churn", async ({ store }) => {
+  const clock = new ManualClock();
+  const { planner, join, publish, play, held } = open(store, clock);
+  await join("a");
+  for (let at = 0; at < 20; at++) await publish(`t${at}`);
+  clock.turn(40 * dayMs);
+  await join("a");
+  await play(Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`t${at}`, 100 - at])));
+  await planner.planNow();
+  assert.equal((await held("a")).length, 9);
+  // What it began with is replaced by what is played as time goes on: 5 % of 900 bytes are a title in two days.
+  for (let day = 0; day < 30; day++) {
+    clock.turn(dayMs);
     await join("a");
-    for (let at = 0; at < 20; at++) await publish(`t${at}`);
-    clock.turn(40 * dayMs);
-    await join("a");
-    await play(Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`t${at}`, 100 - at])));
-    await planner.planNow();
-    assert.equal((await held("a")).length, 9);
-    // What it began with is replaced by what is played as time goes on: 5 % of 900 bytes are a title in two days.
-    for (let day = 0; day < 30; day++) {
-      clock.turn(dayMs);
-      await join("a");
-      const before = new Set(await held("a"));
-      await play(Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`t${at}`, at < 10 ? 1 : 500])));
-      clock.turn(1001);
-      await planner.planNow();
-      assert.ok((await held("a")).filter((titleId) => !before.has(titleId)).length <= 1);
-    }
-    assert.ok(
-      (await held("a")).every((titleId) => Number(titleId.slice(1)) >= 10),
-      (await held("a")).join(" "),
-    );
-  });
-});
-
-test("FillPlanner keeps its plan over a restart, and two copies of it agree", async () => {
-  await withTemporaryStore(async (store) => {
-    const clock = new ManualClock();
-    const one = open(store, clock);
-    for (const id of ["a", "b", "c"]) await one.join(id);
-    for (let at = 0; at < 40; at++) await one.publish(`t${at}`);
-    await one.planner.refresh();
-    const two = open(store, clock);
-    for (const id of ["a", "b", "c"]) {
-      assert.equal((await two.planner.manifestOf(id)).version, (await one.planner.manifestOf(id)).version);
-    }
-    clock.turn(5 * dayMs);
-    await two.publish("news");
-    await two.planner.refresh();
+    const before = new Set(await held("a"));
+    await play(Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`t${at}`, at < 10 ? 1 : 500])));
     clock.turn(1001);
-    for (const id of ["a", "b", "c"]) {
-      assert.equal((await one.planner.manifestOf(id)).version, (await two.planner.manifestOf(id)).version);
-    }
-    assert.ok((await Promise.all(["a", "b", "c"].map(one.held))).flat().includes("news"));
-  });
+    await planner.planNow();
+    assert.ok((await held("a")).filter((titleId) => !before.has(titleId)).length <= 1);
+  }
+  assert.ok(
+    (await held("a")).every((titleId) => Number(titleId.slice(1)) >= 10),
+    (await held("a")).join(" "),
+  );
 });
 
-test("FillPlanner leaves a box that is away in the plan while its lease lasts, and gives its titles to others afterwards", async () => {
-  await withTemporaryStore(async (store) => {
+eachStore("FillPlanner keeps its plan over a restart, and two copies of it agree", async ({ store }) => {
+  const clock = new ManualClock();
+  const one = open(store, clock);
+  for (const id of ["a", "b", "c"]) await one.join(id);
+  for (let at = 0; at < 40; at++) await one.publish(`t${at}`);
+  await one.planner.refresh();
+  const two = open(store, clock);
+  for (const id of ["a", "b", "c"]) {
+    assert.equal((await two.planner.manifestOf(id)).version, (await one.planner.manifestOf(id)).version);
+  }
+  clock.turn(5 * dayMs);
+  await two.publish("news");
+  await two.planner.refresh();
+  clock.turn(1001);
+  for (const id of ["a", "b", "c"]) {
+    assert.equal((await one.planner.manifestOf(id)).version, (await two.planner.manifestOf(id)).version);
+  }
+  assert.ok((await Promise.all(["a", "b", "c"].map(one.held))).flat().includes("news"));
+});
+
+eachStore(
+  "FillPlanner leaves a box that is away in the plan while its lease lasts, and gives its titles to others afterwards",
+  async ({ store }) => {
     const clock = new ManualClock();
     const { planner, join, publish, held } = open(store, clock);
     await join("a");
@@ -136,30 +132,29 @@ test("FillPlanner leaves a box that is away in the plan while its lease lasts, a
     await planner.planNow();
     assert.equal((await planner.manifestOf("a")).objects.size, 0);
     assert.equal((await held("b")).length, 9);
-  });
+  },
+);
+
+eachStore("FillPlanner plans storage for the whole network, and an edge for its site", async ({ store }) => {
+  const clock = new ManualClock();
+  const { join, publish, play, planner, held } = open(store, clock);
+  const titles = Array.from({ length: 30 }, (_, at) => `t${at}`);
+  for (const titleId of titles) await publish(titleId);
+  clock.turn(40 * dayMs);
+  await play(Object.fromEntries(titles.map((titleId, at) => [titleId, at < 15 ? 1000 + at : 1])), "east");
+  await play(Object.fromEntries(titles.map((titleId, at) => [titleId, at < 15 ? 1 : 1000 + at])), "west");
+  await join("east", { siteId: "east", clusterId: "east" });
+  await join("west", { siteId: "west", clusterId: "west" });
+  await join("store", { siteId: "x", clusterId: "x", role: ApplianceRole.APPLIANCE_ROLE_STORAGE, capacityBytes: 4000n });
+  await planner.planNow();
+  assert.ok((await held("east")).every((titleId) => Number(titleId.slice(1)) < 15));
+  assert.ok((await held("west")).every((titleId) => Number(titleId.slice(1)) >= 15));
+  assert.equal((await held("store")).length, 30);
 });
 
-test("FillPlanner plans storage for the whole network, and an edge for its site", async () => {
-  await withTemporaryStore(async (store) => {
-    const clock = new ManualClock();
-    const { join, publish, play, planner, held } = open(store, clock);
-    const titles = Array.from({ length: 30 }, (_, at) => `t${at}`);
-    for (const titleId of titles) await publish(titleId);
-    clock.turn(40 * dayMs);
-    await play(Object.fromEntries(titles.map((titleId, at) => [titleId, at < 15 ? 1000 + at : 1])), "east");
-    await play(Object.fromEntries(titles.map((titleId, at) => [titleId, at < 15 ? 1 : 1000 + at])), "west");
-    await join("east", { siteId: "east", clusterId: "east" });
-    await join("west", { siteId: "west", clusterId: "west" });
-    await join("store", { siteId: "x", clusterId: "x", role: ApplianceRole.APPLIANCE_ROLE_STORAGE, capacityBytes: 4000n });
-    await planner.planNow();
-    assert.ok((await held("east")).every((titleId) => Number(titleId.slice(1)) < 15));
-    assert.ok((await held("west")).every((titleId) => Number(titleId.slice(1)) >= 15));
-    assert.equal((await held("store")).length, 30);
-  });
-});
-
-test("FillPlanner keeps what editors pin, marks what they announce as urgent, and changes nothing by a clock that jumps", async () => {
-  await withTemporaryStore(async (store) => {
+eachStore(
+  "FillPlanner keeps what editors pin, marks what they announce as urgent, and changes nothing by a clock that jumps",
+  async ({ store }) => {
     const clock = new ManualClock();
     const { join, publish, plans, planner, play, held } = open(store, clock);
     await join("a");
@@ -180,5 +175,5 @@ test("FillPlanner keeps what editors pin, marks what they announce as urgent, an
     await planner.planNow();
     const moved = (await held("a")).filter((titleId) => !before.includes(titleId));
     assert.ok(moved.length <= 1, moved.join(" "));
-  });
-});
+  },
+);
