@@ -123,7 +123,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     },
     log,
   });
-  const registry = openApplianceMetrics({ arena, counters, disks, monitor, slotBytes: geometry.slotBytes });
+  const registry = openApplianceMetrics({ arena, counters, disks, monitor, slotBytes: geometry.slotBytes, manifestKept: () => kept });
   const bootId = randomUUID();
   const scheme = settings.listen.tls ? "https" : "http";
   const publicUrl = settings.listen.publicUrl ?? `${scheme}://${hostInUrl(settings.listen.host)}:${port}/`;
