@@ -14,6 +14,7 @@ import { isRebuilt, objectKeyOf, type ObjectRecord } from "../object.js";
 import { ChunkFetcher, type FetchRequest } from "./chunk-fetcher.js";
 import { ChunkStore, type ChunkStoreOptions } from "./chunk-store.js";
 import { KeptObjects, type KeptList } from "./kept-objects.js";
+import { readManifestFile } from "../manifest-file.js";
 import { ManifestFiller } from "./manifest-filler.js";
 import { keptName, ManifestKeeper } from "./manifest-keeper.js";
 import { ObjectDescriber } from "./object-describer.js";
@@ -167,7 +168,7 @@ export class FillService {
   handle(message: MainToFill): void {
     switch (message.type) {
       case "manifest":
-        this.#keeper.setManifest(message.version, message.items);
+        void this.#takeManifest(message.file);
         return;
       case "sources":
         this.#sourceQuestions.get(message.id)?.(message.urls);
@@ -177,6 +178,12 @@ export class FillService {
         this.serve(message.port);
         return;
     }
+  }
+
+  async #takeManifest(file: string): Promise<void> {
+    const manifest = await readManifestFile(file);
+    if (manifest) this.#keeper.setManifest(manifest.version, manifest.items);
+    else this.#options.log.error({ file }, "the manifest cannot be read; it is fetched again");
   }
 
   /** The origin has something newer than a worker asked for: finds out now, so that the next request gets it. */

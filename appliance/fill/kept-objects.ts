@@ -1,6 +1,6 @@
 // Which objects are kept on the disks whatever requests bring in: the manifest's, best first, as far as they fit.
 import { chunkCountOf } from "../object.js";
-import type { ManifestItem } from "../fill-messages.js";
+import type { ManifestItem } from "../manifest-file.js";
 
 /** The part of a manifest that is kept, and how much was left out. */
 export interface ManifestCut {

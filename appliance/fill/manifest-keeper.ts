@@ -3,7 +3,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Log } from "../../runtime/log.js";
 import { messageOf } from "../../runtime/operating-error.js";
 import type { DiskSet } from "../disk/disk-set.js";
-import type { ManifestItem } from "../fill-messages.js";
+import type { ManifestItem } from "../manifest-file.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
 import { objectKeyOf } from "../object.js";
 import type { ChunkStore } from "./chunk-store.js";
