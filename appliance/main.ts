@@ -13,8 +13,8 @@ import { openLog } from "../runtime/log.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
-import { HeatJournal } from "./agent/heat-journal.js";
 import { DiskInventory } from "./agent/disk-inventory.js";
+import { HeatJournal } from "./agent/heat-journal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
 import { HoldingsReporter } from "./agent/holdings-reporter.js";
@@ -141,6 +141,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     disks,
     monitor,
     slotBytes: geometry.slotBytes,
+    manifestKept: () => kept,
   });
   const bootId = randomUUID();
   const scheme = settings.listen.tls ? "https" : "http";

@@ -11,6 +11,10 @@ const identitySchema = z.strictObject({ uuid: z.uuid(), formatVersion: z.number(
 
 export type DiskIdentity = z.infer<typeof identitySchema>;
 
+export function identityPathOf(diskPath: string): string {
+  return join(diskPath, "disk.json");
+}
+
 /** What is to be found at a disk's path. */
 export type DiskFinding = { state: "ready"; identity: DiskIdentity } | { state: "missing"; reason: string };
 
@@ -30,7 +34,7 @@ export function readDiskIdentity(path: string, chunkBytes: number, { looksOnly =
     if (error instanceof OperatingError) throw error;
     return { state: "missing", reason: messageOf(error) };
   }
-  const file = join(path, "disk.json");
+  const file = identityPathOf(path);
   let text: string;
   try {
     text = readFileSync(file, "utf8");
@@ -59,7 +63,7 @@ export function readDiskIdentity(path: string, chunkBytes: number, { looksOnly =
 
 function createIdentity(path: string, chunkBytes: number): DiskIdentity {
   const identity: DiskIdentity = { uuid: randomUUID(), formatVersion, chunkBytes };
-  const file = join(path, "disk.json");
+  const file = identityPathOf(path);
   try {
     const handle = openSync(`${file}.new`, "w", 0o644);
     writeSync(handle, `${JSON.stringify(identity, null, 2)}\n`);

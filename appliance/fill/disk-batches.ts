@@ -144,6 +144,10 @@ export class DiskBatches {
       const batch = this.#waiting;
       this.#waiting = [];
       this.#waitingBytes = 0;
+      if (!this.#options.disks.takesChunks(this.disk.diskNumber)) {
+        await this.#giveBack(batch);
+        continue;
+      }
       this.#underWay = batch.length;
       this.#hurried = this.#idle.length > 0;
       const stuck = setTimeout(() => this.#noteStuck(), this.#options.sync.deadlineMs);
@@ -205,6 +209,8 @@ export class DiskBatches {
   async #giveBack(chunks: readonly PlacedWaitingChunk[]): Promise<void> {
     try {
       await this.#forgetEvicted(chunks);
+    } catch (error) {
+      this.#options.log.error({ disk: this.disk.path, error: messageOf(error) }, "the index could not forget slots");
     } finally {
       for (const { slot, reused } of chunks) this.allocator.settle(slot, undefined, reused);
       for (const chunk of chunks) this.#outcome.returned({ ...chunk, placedAgain: true });

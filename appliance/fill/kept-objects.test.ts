@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { cutManifest, KeptObjects } from "./kept-objects.js";
 
-const itemOf = (path: string, chunks: number) => ({ path, etag: '"1"', sizeBytes: chunks * 10, stratum: 0, urgent: false });
+const itemOf = (path: string, chunks: number) => ({ path, etag: `"1"`, sizeBytes: chunks * 10, stratum: 0, urgent: false });
 
 test("cutManifest() keeps what fits, best first, and cuts what is last", () => {
   const manifest = [itemOf("a", 5), itemOf("b", 4), itemOf("c", 3), itemOf("d", 1)];

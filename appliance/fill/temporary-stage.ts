@@ -1,6 +1,6 @@
 // What the tests of this room stand on: real disks in temporary folders, a real index, an arena, and upstreams that do as they are told.
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -53,6 +53,8 @@ export function openTemporaryStage(
       slotCount,
     })),
   );
+  // Without it a folder is no disk, and no slab is made there.
+  for (const { path } of disks.disks) writeFileSync(join(path, "disk.json"), "{}");
   const files = { read: new SlabFiles(geometry, "read"), write: new SlabFiles(geometry, "write") };
   const arena = new FrameArena(allocateFrameArena({ ramBytes: frames * Math.ceil(chunkBytes / 64) * 64, chunkBytes }));
   const counters = counterRow(allocateCounters(1), 0);

@@ -26,8 +26,8 @@
 //
 // Replacement is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP '23): a tenth of the frames
 // are a small queue for newcomers, the rest is the main queue, and a ghost table remembers who left the small queue.
-import { allocatePages } from "./page-memory.js";
 import { chunkHashOf } from "../chunk-hash.js";
+import { allocatePages } from "./page-memory.js";
 
 const headerWords = 16;
 const lockWord = 0;

@@ -35,7 +35,10 @@ export async function simulatePopularity(options: PopularityOptions): Promise<vo
   const recipe = parseZipfRecipe(options.zipf);
   const requestsPerDay = Math.round(recipe.requestsPerSecond * daySeconds);
   if (recipe.requests < (options.warmUp + 1) * requestsPerDay) {
-    throw new OperatingError("bad-flag", `Cannot simulate: ${recipe.requests} requests are less than ${options.warmUp + 1} days of ${requestsPerDay}`);
+    throw new OperatingError(
+      "bad-flag",
+      `Cannot simulate: ${recipe.requests} requests are less than ${options.warmUp + 1} days of ${requestsPerDay}`,
+    );
   }
   const [size] = parseCacheSizes(options.size);
   const trace = await loadTrace(inTurn(zipfTrace({ ...recipe, seed: options.seed })));
@@ -77,7 +80,10 @@ export async function simulatePopularity(options: PopularityOptions): Promise<vo
 
 function asTable(ways: readonly FilledWay[]): string {
   const percent = (share: number) => `${(share * 100).toFixed(2)} %`;
-  const table = new Table({ head: ["way", "byte hit", "filled per served byte", "churn a day", "worst day"], style: { head: [], border: [] } });
+  const table = new Table({
+    head: ["way", "byte hit", "filled per served byte", "churn a day", "worst day"],
+    style: { head: [], border: [] },
+  });
   for (const way of ways) {
     const churn = [way.churnMeanDay, way.churnWorstDay].map(percent);
     table.push([way.title, percent(way.byteHitRatio), way.fillBytesPerServedByte.toFixed(4), ...churn]);
