@@ -15,6 +15,7 @@ const anyone: AccessRule = { allow: ["anyone"] };
 const account: AccessRule = { allow: ["account"], always: true };
 const operator: AccessRule = { allow: ["operator"], always: true };
 const admin: AccessRule = { allow: ["admin"], always: true };
+const staff: AccessRule = { allow: ["operator", "service"] };
 const appliance: AccessRule = { allow: ["appliance"] };
 
 /** Service → method → rule. A method that is not here may be called by nobody. */
@@ -23,12 +24,20 @@ const accessRules: Readonly<Record<string, Readonly<Record<string, AccessRule>>>
     Register: appliance,
     Heartbeat: appliance,
     RenewLease: appliance,
+    RevokeSession: staff,
     ListAppliances: { allow: ["operator", "appliance", "service"] },
   },
-  "millrace.fill.v1.FillService": { FetchManifest: appliance, RankSources: appliance, ReportHoldings: appliance },
-  "millrace.catalog.v1.CatalogService": { PublishTitle: { allow: ["operator", "service"] }, ListTitles: anyone, GetTitle: anyone },
-  "millrace.steering.v1.SteeringService": { RankAppliances: { allow: ["operator", "service"] } },
+  "millrace.fill.v1.FillService": { FetchManifest: appliance, RankSources: appliance, ReportHoldings: appliance, ReportHeat: appliance },
+  "millrace.catalog.v1.CatalogService": { PublishTitle: staff, ListTitles: anyone, GetTitle: anyone },
+  "millrace.steering.v1.SteeringService": { RankAppliances: staff },
   "millrace.playback.v1.PlaybackService": { StartPlayback: { allow: ["account", "service"] } },
+  "millrace.fillplan.v1.FillPlanService": {
+    SummarizePlan: staff,
+    ExplainObject: staff,
+    SetEditorial: staff,
+    MakePlan: staff,
+    ListMisses: staff,
+  },
   "millrace.login.v1.LoginService": {
     SignUp: anyone,
     VerifyEmail: anyone,
@@ -65,8 +74,8 @@ export function checkAccess(path: string, caller: Caller, { required }: { requir
   const allowed = (rule?.allow ?? []).some((who) => isWho(caller, who));
   if (allowed) return;
   const isKnown = caller.account !== undefined || caller.applianceId !== undefined || caller.service !== undefined;
-  const who = rule ? rule.allow.join(" or ") : "nobody";
-  throw new OperatingError(isKnown ? "forbidden" : "unauthenticated", `Cannot call ${path.slice(1)}: it is for ${who}`);
+  const why = rule ? `it is for ${rule.allow.join(" or ")}` : "it has no row in access-rules.ts";
+  throw new OperatingError(isKnown ? "forbidden" : "unauthenticated", `Cannot call ${path.slice(1)}: ${why}`);
 }
 
 function isWho({ account, applianceId, service }: Caller, who: Who): boolean {

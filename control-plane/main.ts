@@ -7,19 +7,28 @@ import { announceReady, onStop } from "../runtime/stop-signal.js";
 import { Authenticator } from "./caller.js";
 import { makeCatalogService } from "./catalog/catalog-service.js";
 import { CatalogStore } from "./catalog/catalog-store.js";
-import { makeFillService, sizeOf } from "./fill-plan/fill-service.js";
-import { ManifestPlanner } from "./fill-plan/manifest-planner.js";
+import { makeFillPlanService } from "./fill-plan/fill-plan-service.js";
+import { FillPlanner } from "./fill-plan/fill-planner.js";
+import { fillRulesOf } from "./fill-plan/fill-rules.js";
+import { makeFillService } from "./fill-plan/fill-service.js";
+import { HeatStore } from "./fill-plan/heat-store.js";
+import { PlanStore } from "./fill-plan/plan-store.js";
 import { ApplianceStore } from "./fleet/appliance-store.js";
 import { countFleet, logNewlyOffline, makeFleetService, restoreFleet } from "./fleet/fleet-service.js";
 import { FleetRegistry } from "./fleet/fleet-registry.js";
 import { HoldingsRegister } from "./fleet/holdings-register.js";
+import { TokenKeyStore } from "./fleet/token-key-store.js";
+import { TokenKeys } from "./fleet/token-keys.js";
 import { FillServiceService } from "../fill-protocol/generated/millrace/fill/v1/fill.js";
 import { FleetServiceService } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { openLogin } from "./login/open-login.js";
 import { openMetrics } from "./metrics.js";
+import { UrlSigner } from "./playback/url-signer.js";
+import { TitleGate } from "./fill-plan/title-gate.js";
 import { makePlaybackService } from "./playback/playback-service.js";
 import { CatalogServiceService } from "./protocol/generated/millrace/catalog/v1/catalog.js";
 import { LoginServiceService } from "./protocol/generated/millrace/login/v1/login.js";
+import { FillPlanServiceService } from "./protocol/generated/millrace/fillplan/v1/fill_plan.js";
 import { PlaybackServiceService } from "./protocol/generated/millrace/playback/v1/playback.js";
 import { SteeringServiceService } from "./protocol/generated/millrace/steering/v1/steering.js";
 import { openGrpcServer } from "./server.js";
@@ -67,7 +76,9 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   const applianceStore = new ApplianceStore(store);
   const registry = new FleetRegistry({ clock, expiresAfterMs: settings.fleet.expiresAfter });
   const holdings = new HoldingsRegister();
-  const planner = new ManifestPlanner(catalog, clock);
+  const heat = new HeatStore(store, clock);
+  const plans = new PlanStore(store);
+  const planner = new FillPlanner({ catalog, appliances: applianceStore, heat, plans, settings: settings.fillPlan, clock, log });
   const steering = new Steering({ registry, holdings, sites: settings.sites, steering: settings.steering, metrics });
   const { authentication } = settings;
   const login = await openLogin({ store, shared, settings: settings.login, clock, log });
@@ -84,6 +95,17 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     authenticationRequired: authentication.required,
     forwardingNeedsSecret: authentication.services.length > 0,
   });
+  const liveness = new TitleGate({ registry, holdings, rules: settings.fillPlan.liveness, metrics });
+  const calendar = {
+    rotateEveryMs: settings.tokens.rotateEvery,
+    urlsValidForMs: settings.tokens.urlsValidFor,
+    leaseValidForMs: settings.lease.validFor,
+  };
+  const tokenKeys = new TokenKeys({ store: new TokenKeyStore(store), clock, calendar, log });
+  await tokenKeys.start();
+  const signer = settings.tokens.signUrls
+    ? new UrlSigner({ keys: tokenKeys, clock, validForMs: settings.tokens.urlsValidFor, bindClients: settings.tokens.bindClients })
+    : undefined;
   const knownAppliances = await restoreFleet({ registry, store: applianceStore });
 
   const server = await openGrpcServer(settings.listen, [
@@ -93,25 +115,49 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
         registry,
         holdings,
         store: applianceStore,
-        manifestVersionOf: async (identity) => (await planner.planFor(sizeOf(identity))).version,
+        manifestVersionOf: async ({ applianceId }) => (await planner.manifestOf(applianceId)).version,
+        onRegistered: () => planner.changed(),
         clock,
         heartbeatEveryMs: settings.fleet.heartbeatEvery,
         expiresAfterMs: settings.fleet.expiresAfter,
         leaseValidForMs: settings.lease.validFor,
+        tokenKeys,
         log,
       }),
     },
     {
       definition: FillServiceService,
-      implementation: makeFillService(calls, { registry, holdings, planner, catalog, metrics, log }),
+      implementation: makeFillService(calls, {
+        registry,
+        holdings,
+        planner,
+        catalog,
+        heat,
+        rules: fillRulesOf(settings.fillPlan),
+        metrics,
+        log,
+      }),
+    },
+    {
+      definition: FillPlanServiceService,
+      implementation: makeFillPlanService(calls, {
+        registry,
+        holdings,
+        planner,
+        plans,
+        catalog,
+        heat,
+        demandShare: settings.fillPlan.demandShare,
+        clock,
+      }),
     },
     {
       definition: CatalogServiceService,
-      implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.catalogChanged(), clock, log }),
+      implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.changed(), clock, log }),
     },
     { definition: SteeringServiceService, implementation: makeSteeringService(calls, { steering, catalog }) },
     { definition: LoginServiceService, implementation: login.makeService(calls) },
-    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering }) },
+    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering, signer, liveness }) },
   ]);
   metrics.watchPasswords(() => login.hasher.worked);
   let draining = false;
@@ -144,6 +190,7 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
       draining = true;
       clearInterval(watch);
       clearInterval(sweep);
+      tokenKeys.stop();
       await server.drain();
       login.close();
       await store.destroy();

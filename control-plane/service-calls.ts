@@ -15,7 +15,7 @@ import { callStatusOf } from "./call-errors.js";
 import type { Authenticator, Caller } from "./caller.js";
 import type { Metrics } from "./metrics.js";
 
-/** A call without a deadline of its own is given up after so long, so that it can't hold its place for ever. */
+/** A call without a deadline of its own, or one message of a stream, is given up after so long, so that it can't hold its place for ever. */
 const callMaxMs = 10_000;
 
 /** What is known of a call beside its request. */
@@ -110,12 +110,20 @@ export function makeServiceCalls(options: ServiceCallsOptions): ServiceCalls {
     serverStream: (answer) => (call) => {
       const { admit, end, fail } = start(call);
       const send = async () => {
-        for await (const message of answer(call.request, await admit())) {
-          if (call.cancelled) return;
-          if (!call.write(message)) await drained(call);
+        const context = await withTimeLimit(call, admit);
+        const messages = answer(call.request, context)[Symbol.asyncIterator]();
+        try {
+          // The limit is each message's: a long answer to a slow caller is no call that hangs.
+          for (;;) {
+            const { done, value } = await withTimeLimit(call, () => messages.next());
+            if (done || call.cancelled) return;
+            if (!call.write(value)) await withTimeLimit(call, () => drained(call));
+          }
+        } finally {
+          void messages.return?.();
         }
       };
-      withTimeLimit(call, send).then(
+      send().then(
         () => {
           end(call.cancelled ? status.CANCELLED : status.OK);
           call.end();

@@ -3,7 +3,8 @@ import ipaddr from "ipaddr.js";
 import { z } from "zod";
 import { logLevels } from "../runtime/log.js";
 import { byteSizeSetting, durationSetting } from "../runtime/settings-file.js";
-import { isMailUrl } from "./login/mail-sender.js";
+import { authenticationSettings } from "./authentication-settings.js";
+import { loginSettings } from "./login/login-settings.js";
 import { isStoreUrl } from "./store/database.js";
 import { isSharedStateUrl } from "./store/open-shared-state.js";
 
@@ -22,6 +23,9 @@ export function prefixSetting() {
   });
 }
 
+/** A step that waits for longer than a month is no step. */
+const escalationWaitMaxMs = 30 * 86_400_000;
+
 const siteSettings = z.strictObject({
   id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "Expected up to 64 letters, digits, dots, dashes and underscores"),
   /** Clients in these prefixes are near; the longest prefix wins. */
@@ -32,97 +36,8 @@ const siteSettings = z.strictObject({
 
 export type SiteSettings = z.output<typeof siteSettings>;
 
-const secretSetting = z.string().min(32, "Expected a secret of 32 characters or more, such as the output of: openssl rand -hex 32");
-
-const authenticationSettings = z
-  .strictObject({
-    /** Whether appliances, operators and players must show who they are. Login's own methods ask for it always. */
-    required: z.boolean().default(false),
-    /** Appliances' keys are derived from it: millrace control-plane appliance-key. */
-    applianceSecret: secretSetting.optional(),
-    /** Programs of ours that call, such as gateways; who shows a secret is believed about the player's address. */
-    services: z
-      .array(z.strictObject({ name: z.string().min(1).max(64), secret: secretSetting }))
-      .max(100)
-      .default([]),
-  })
-  .refine(({ required, applianceSecret }) => !required || applianceSecret !== undefined, "required needs an applianceSecret")
-  .prefault({});
-
-const loginSettings = z
-  .strictObject({
-    accessTokens: z
-      .strictObject({
-        /** How long one is believed without asking the database; a session that is ended is known to all copies at once, where they can tell each other. */
-        validFor: durationSetting().default(600_000),
-      })
-      .refine(({ validFor }) => validFor >= 10_000 && validFor <= 86_400_000, "validFor must be 10s to 1d")
-      .prefault({}),
-    refreshTokens: z
-      .strictObject({
-        /** A session that is not used for so long has ended. */
-        validFor: durationSetting(Number.MAX_SAFE_INTEGER).default(30 * 86_400_000),
-      })
-      .refine(({ validFor }) => validFor >= 60_000, "validFor must be 60s or more")
-      .prefault({}),
-    keys: z
-      .strictObject({
-        rotateEvery: durationSetting(Number.MAX_SAFE_INTEGER).default(30 * 86_400_000),
-        /** Seals the private keys in the database; the same for all copies. Without it whoever reads the database can sign. */
-        secret: secretSetting.optional(),
-      })
-      .refine(({ rotateEvery }) => rotateEvery >= 600_000, "rotateEvery must be 10m or more")
-      .prefault({}),
-    /** argon2id. OWASP's choice: 19 MiB, two iterations, one lane. */
-    passwords: z
-      .strictObject({
-        memory: byteSizeSetting().default(19 * 2 ** 20),
-        iterations: z.number().int().min(1).max(100).default(2),
-        /** Below libuv's four threads, which name lookups and files need too. */
-        atOnceMax: z.number().int().min(1).max(64).default(2),
-        /** More are refused, so that whoever is let in is answered within the time of a call. */
-        waitingMax: z.number().int().min(0).max(10_000).default(100),
-      })
-      .refine(({ memory }) => memory >= 64 * 1024 && memory <= 2 ** 30, "memory must be 64KiB to 1GiB")
-      .prefault({}),
-    /** Wrong passwords for one mail address, whoever sends them. Each further lock is twice as long. */
-    lockout: z
-      .strictObject({
-        failuresMax: z.number().int().min(2).max(1000).default(10),
-        window: durationSetting().default(900_000),
-        first: durationSetting().default(900_000),
-        max: durationSetting().default(86_400_000),
-      })
-      .prefault({}),
-    /** What one client address (an IPv6 /64) may do within the window. */
-    rates: z
-      .strictObject({
-        window: durationSetting().default(3_600_000),
-        signInsPerAddress: z.number().int().min(1).default(200),
-        mailsPerAddress: z.number().int().min(1).default(50),
-        /** Refreshes, and tokens of mails. A household refreshes six times an hour per device. */
-        tokensPerAddress: z.number().int().min(1).default(5000),
-        mailsPerRecipient: z.number().int().min(1).default(5),
-      })
-      .prefault({}),
-    devicesMax: z.number().int().min(1).max(1000).default(10),
-    profilesMax: z.number().int().min(1).max(100).default(5),
-    mail: z
-      .strictObject({
-        url: z
-          .string()
-          .refine(isMailUrl, "Expected a URL such as smtp://user:password@host:587 or files:./var/mail")
-          .default("files:./var/mail"),
-        from: z.string().min(3).max(200).default("Millrace <millrace@localhost>"),
-      })
-      .prefault({}),
-    /** Where players' pages are, for the links in mails. */
-    publicUrl: z.url().optional(),
-    audit: z.strictObject({ keptFor: durationSetting(Number.MAX_SAFE_INTEGER).default(180 * 86_400_000) }).prefault({}),
-  })
-  .prefault({});
-
-export type LoginSettings = z.output<typeof loginSettings>;
+/** Keys that are in force at once: each lease carries them all. */
+const tokenKeysMax = 100;
 
 export const controlPlaneSettings = z
   .strictObject({
@@ -154,6 +69,51 @@ export const controlPlaneSettings = z
         validFor: durationSetting(Number.MAX_SAFE_INTEGER).default(7 * 86_400_000),
       })
       .prefault({}),
+    tokens: z
+      .strictObject({
+        /** Whether the URLs that players get carry a token. The appliances have the keys in any case; it is their `tokens.required` that makes a token needed. */
+        signUrls: z.boolean().default(false),
+        /** Life of a token: longer than the longest title with all its pauses. */
+        urlsValidFor: durationSetting(Number.MAX_SAFE_INTEGER).default(12 * 3_600_000),
+        /** A token is good only in the client's own /24 (IPv4) or /48 (IPv6). Players that change their network have to ask for new URLs. */
+        bindClients: z.boolean().default(false),
+        /** A key signs for this long. The next is with every appliance one such period ahead. */
+        rotateEvery: durationSetting(Number.MAX_SAFE_INTEGER).default(7 * 86_400_000),
+      })
+      .refine((tokens) => tokens.rotateEvery >= 1000, "rotateEvery must be 1s or more")
+      .prefault({}),
+    fillPlan: z
+      .strictObject({
+        /** How often heat becomes a new plan. Catalog, fleet and editors make one at once. */
+        every: durationSetting(Number.MAX_SAFE_INTEGER).default(3_600_000),
+        /** Share of each appliance that manifests leave to what requests bring in. */
+        demandShare: z.number().min(0).max(0.9).default(0.1),
+        /** Share of each appliance's manifest that may be replaced in a day. */
+        churnPerDay: z.number().min(0.001).max(1).default(0.05),
+        /** Appliances of a cluster that fetch an object from outside of it; the others fill from them. */
+        masters: z.number().int().min(1).max(100).default(2),
+        escalation: z
+          .strictObject({
+            /** How long a cluster's masters try the tier above before they ask the origin. */
+            masterOriginWait: durationSetting(escalationWaitMaxMs).default(300_000),
+            /** How long the others wait for their masters before they ask the tier above, and the origin. */
+            memberTierWait: durationSetting(escalationWaitMaxMs).default(600_000),
+            memberOriginWait: durationSetting(escalationWaitMaxMs).default(3_600_000),
+            /** Bytes per second that one appliance takes from the tier above, and from the origin; no limit without it. */
+            tierRate: byteSizeSetting().optional(),
+            originRate: byteSizeSetting().optional(),
+          })
+          .prefault({}),
+        liveness: z
+          .strictObject({
+            /** Clusters that must hold a title before it plays; fewer where there are not so many. 0 = titles play at once. */
+            clusters: z.number().int().min(0).max(10_000).default(0),
+            /** Appliances of such a cluster that must hold it whole. */
+            copies: z.number().int().min(1).max(1000).default(1),
+          })
+          .prefault({}),
+      })
+      .prefault({}),
     sites: z
       .array(siteSettings)
       .max(10_000)
@@ -176,7 +136,12 @@ export const controlPlaneSettings = z
   .refine(({ database, shared }) => shared === "memory:" || !database.startsWith("sqlite:"), {
     path: ["shared"],
     message: "Copies can't share a SQLite file: set database to a mysql: URL, or leave shared out",
+  })
+  .refine(({ lease, tokens }) => Math.max(lease.validFor, tokens.urlsValidFor) / tokens.rotateEvery <= tokenKeysMax, {
+    path: ["tokens", "rotateEvery"],
+    message: `rotateEvery must be at least 1/${tokenKeysMax} of lease.validFor and of urlsValidFor: a key is kept that long after it has signed`,
   });
 
 export type ControlPlaneSettings = z.output<typeof controlPlaneSettings>;
+export type FillPlanSettings = ControlPlaneSettings["fillPlan"];
 export type SteeringSettings = ControlPlaneSettings["steering"];

@@ -20,6 +20,7 @@ import { accessRuleOf } from "../access-rules.js";
 import { FleetServiceService } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { FillServiceService } from "../../fill-protocol/generated/millrace/fill/v1/fill.js";
 import { CatalogServiceService } from "../protocol/generated/millrace/catalog/v1/catalog.js";
+import { FillPlanServiceService } from "../protocol/generated/millrace/fillplan/v1/fill_plan.js";
 import { LoginServiceService } from "../protocol/generated/millrace/login/v1/login.js";
 import { PlaybackServiceService } from "../protocol/generated/millrace/playback/v1/playback.js";
 import { SteeringServiceService } from "../protocol/generated/millrace/steering/v1/steering.js";
@@ -414,6 +415,7 @@ test("every method of every service has a row in the access rules", () => {
   for (const service of [
     FleetServiceService,
     FillServiceService,
+    FillPlanServiceService,
     CatalogServiceService,
     SteeringServiceService,
     PlaybackServiceService,

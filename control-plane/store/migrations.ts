@@ -1,8 +1,10 @@
 // Every migration, in the order in which they run on a new database.
 import type { Migration } from "kysely";
+import { fillPlanTables } from "./fill-plan-tables.js";
 import { firstTables } from "./first-tables.js";
 import { idempotencyTables } from "./idempotency-tables.js";
 import { loginTables } from "./login-tables.js";
+import { tokenKeyTables } from "./token-key-tables.js";
 
 /**
  * A migration that has been released never changes. The name's number is the service's range: 00 first tables and the
@@ -14,4 +16,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0001-first-tables": firstTables,
   "0002-idempotency": idempotencyTables,
   "0010-login": loginTables,
+  "0040-token-keys": tokenKeyTables,
+  "0050-fill-plan": fillPlanTables,
 };
