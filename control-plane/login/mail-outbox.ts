@@ -8,8 +8,8 @@ import type { Schema } from "../store/schema.js";
 import type { Mail, MailSender } from "./mail-sender.js";
 
 const mailsAtOnceMax = 20;
-/** Whoever takes a mail has so long; then another copy may send it (again, if the first died after it was sent). */
-const claimMs = 60_000;
+/** Whoever takes a mail has so long (a mail server that hangs is given up after 10 s); then another copy may send it: again, if the first died after it was sent. */
+const claimMs = 20_000;
 const retryFirstMs = 5000;
 const retryMaxMs = 600_000;
 /** About a day of tries. The links in it have expired by then. */

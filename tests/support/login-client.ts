@@ -76,10 +76,12 @@ export async function openLoginGateway(controlPlaneUrl: string) {
 
 /** The token in the newest mail to `recipient` whose subject matches. */
 export function mailedToken(mailFolder: string, recipient: string, subject: RegExp): Promise<string> {
-  return waitUntil(`a mail to ${recipient} about ${subject.source}`, () => {
+  const look = () => {
     const found = mailsTo(mailFolder, recipient).filter((mail) => subject.test(mail));
     return /token\s+([\w-]{43})/.exec(found.at(-1) ?? "")?.[1];
-  });
+  };
+  // A copy that dies with a mail in its hands keeps it for 20 s.
+  return waitUntil(`a mail to ${recipient} about ${subject.source}`, look, 60_000);
 }
 
 /** The texts of all mails to `recipient`, in no order. */
