@@ -84,7 +84,7 @@ export class ChunkGetter {
     };
     const place = this.#options.index.findChunk(object.key, chunk);
     const fail = (failure: ChunkFailure) => finish({ failure });
-    if (!place || !this.#options.disks.find(place.diskNumber)) return this.#fill(object, chunk, hops, finish, fail);
+    if (!place || !this.#isThere(place)) return this.#fill(object, chunk, hops, finish, fail);
     const fillInstead = () =>
       this.#fill(object, chunk, hops, finish, (failure) => {
         // Players are sent elsewhere for it. Without an elsewhere the sick disk is asked: it may still give it, and what is there is never "not found".
@@ -98,6 +98,12 @@ export class ChunkGetter {
       if (why === "wrong") this.#fill(object, chunk, hops, finish, fail);
       else fillInstead();
     });
+  }
+
+  /** Whether the chunk may still be had from its disk, now or some day. */
+  #isThere({ diskNumber }: SlotPlace): boolean {
+    const { disks } = this.#options;
+    return disks.find(diskNumber) !== undefined && disks.stateOf(diskNumber) !== "retired";
   }
 
   /** Calls `fail` when the disk does not give the chunk, and somebody else might; "wrong": what lies there is something else. */
