@@ -367,7 +367,6 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       },
       log,
     });
-  announceReady({ port, adminPort: admin.port, dataUrl });
 
   onStop(async (reason) => {
     log.info({ reason }, "draining");
@@ -394,6 +393,8 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       endNow();
     }
   });
+  // Last: whoever waits for this may send a signal at once.
+  announceReady({ port, adminPort: admin.port, dataUrl });
 }
 
 function manifestStatusOf({ version, objectsKept, chunks, chunksMax, objectsCut, bytesCut }: ManifestKept) {
