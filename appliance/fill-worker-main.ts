@@ -40,6 +40,7 @@ const index = new ChunkIndex(settings.index, settings.chunk);
 const writer = new SlotWriter(geometry, new SlabFiles(geometry, "write"));
 const onHeldChanged = (paths: readonly string[]) => tell({ type: "held-changed", paths: [...paths] });
 const service = new FillService({
+  applianceId: data.applianceId,
   arena,
   chunkBytes: settings.chunk,
   counters: counterRow(data.counters, data.thread),
@@ -49,6 +50,8 @@ const service = new FillService({
   fetchesMax: settings.fill.fetches,
   waitingFetchesMax: settings.fill.waiting,
   manifestFetchesMax: settings.fill.manifestFetches,
+  hedgeAfterMs: settings.fill.hedgeAfter,
+  totalTimeoutMs: settings.fill.totalTimeout,
   openSource: (url) => openUpstream({ url }, http),
   toMain: tell,
   upstreams: settings.upstreams.map((upstream) => openUpstream(upstream, http)),

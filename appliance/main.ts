@@ -79,7 +79,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const arena = new FrameArena(arenaMemory);
   const counters = allocateCounters(settings.workers + 1);
   const port = await takePort(settings.listen.host, settings.listen.port);
-  const shared = { arena: arenaMemory, counters, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
+  const shared = { applianceId, arena: arenaMemory, counters, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
 
   let whyNotReady: "starting" | "draining" | undefined = "starting";
   let drainingSinceMs: number | undefined;
@@ -228,6 +228,10 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       })),
     requestHeadroom: () =>
       whyNotReady ? 0 : Math.max(0, settings.workers * settings.limits.requestsPerWorker - sumCounter(counters, "underWay")),
+    fillHeadroom: () =>
+      whyNotReady
+        ? 0
+        : Math.max(0, settings.workers * settings.limits.fillRequestsPerWorker - sumCounter(counters, "fillRequestsUnderWay")),
     isDraining: () => whyNotReady === "draining",
   };
   const holdings = new HoldingsReporter(

@@ -5,6 +5,9 @@ import { diskStates, type DiskSet } from "./disk/disk-set.js";
 import type { DiskMonitor } from "./disk/disk-monitor.js";
 import type { FrameArena } from "./memory/frame-arena.js";
 
+/** Rows of the counters that go up and down. */
+const gauges: ReadonlySet<CounterName> = new Set<CounterName>(["underWay", "fillRequestsUnderWay"]);
+
 type CounterRow = { name: string; labels?: Record<string, string>; help?: string };
 
 export interface ApplianceMetricsOptions {
@@ -20,7 +23,7 @@ export function openApplianceMetrics({ arena, counters, disks, monitor, slotByte
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
 
-  const rows = (Object.entries(counterTable) as [CounterName, CounterRow][]).filter(([name]) => name !== "underWay");
+  const rows = (Object.entries(counterTable) as [CounterName, CounterRow][]).filter(([name]) => !gauges.has(name));
   const families = new Map<string, typeof rows>();
   for (const row of rows) families.set(row[1].name, [...(families.get(row[1].name) ?? []), row]);
   for (const [name, members] of families) {
@@ -44,6 +47,13 @@ export function openApplianceMetrics({ arena, counters, disks, monitor, slotByte
     help: "Responses that have begun and are not done. It stays high: clients are slow, or upstreams are.",
     collect() {
       this.set(sumCounter(counters, "underWay"));
+    },
+  });
+  gauge({
+    name: "millrace_fill_requests_under_way",
+    help: "Responses under way to other appliances that fill from this one. At its limit they are sent to other sources.",
+    collect() {
+      this.set(sumCounter(counters, "fillRequestsUnderWay"));
     },
   });
   gauge({

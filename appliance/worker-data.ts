@@ -6,6 +6,8 @@ import type { ApplianceSettings } from "./settings.js";
 
 interface WorkerData {
   settings: ApplianceSettings;
+  /** What this appliance calls itself to others. */
+  applianceId: string;
   arena: FrameArenaMemory;
   counters: SharedArrayBuffer;
   /** This worker's row of the counters. */

@@ -113,6 +113,7 @@ const beat = (applianceId: string, bootId: string, rest: Partial<HeartbeatReques
   totals: { requests: 1n, bytesSent: 2n, bytesFilled: 3n, heldBytes: 4n },
   disks: [],
   requestHeadroom: 10,
+  fillHeadroom: 10,
   holdingsSequence: 0n,
   ...rest,
 });

@@ -55,7 +55,7 @@ async function openBench(
   };
   const fill: FillServiceServer = {
     fetchManifest: (call) => call.end(),
-    rankSources: (_call, done) => done(null, { sources: [] }),
+    rankSources: (_call, done) => done(null, { sources: [], steps: [], fillMaster: false, validSeconds: 0 }),
     reportHoldings: (call, done) => done(null, { acknowledgedSequence: call.request.sequence }),
   };
   server.addService(FleetServiceService, fleet);
@@ -87,6 +87,7 @@ async function openBench(
       totals: () => ({ requests: 0n, bytesSent: 0n, bytesFilled: 0n, heldBytes: 0n }),
       disks: () => [],
       requestHeadroom: () => 1,
+      fillHeadroom: () => 1,
       isDraining: () => draining,
     },
     lease: undefined,

@@ -28,6 +28,8 @@ export interface ApplianceSelf {
   disks: () => DiskStatus[];
   /** Requests that could be taken more; 0 when draining. */
   requestHeadroom: () => number;
+  /** Fill requests of other appliances that could be taken more. */
+  fillHeadroom: () => number;
   isDraining: () => boolean;
 }
 
@@ -137,6 +139,7 @@ export class FleetMember {
       totals: self.totals(),
       disks: self.disks(),
       requestHeadroom: self.requestHeadroom(),
+      fillHeadroom: self.fillHeadroom(),
       holdingsSequence: holdings.acknowledgedSequence,
     });
     if (answer.registerAgain) {

@@ -7,14 +7,27 @@ import type { FillFailure } from "../fill-messages.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
 import type { FrameArena } from "../memory/frame-arena.js";
 import { chunkLengthOf } from "../object.js";
+import { ChunkArrival } from "./chunk-arrival.js";
 import type { FillClient } from "./fill-client.js";
 import type { ServedObject } from "./object-finder.js";
 
 /** Where a chunk came from. */
 export type ChunkOrigin = "memory" | "disk" | "upstream";
 
-/** `frame` is pinned once for the one who asked. "missing": it is not here, and this appliance does not fill on request. */
-export type ChunkOutcome = { frame: number; from: ChunkOrigin } | { failure: FillFailure | "missing" };
+/**
+ * `frame` is pinned once for the one who asked. With `arrival` it is still being filled: see there how much of it is right, and say `leave` when
+ * done with it. "missing": it is not here, and this appliance does not fill on request.
+ */
+export type ChunkOutcome = { frame: number; from: ChunkOrigin; arrival?: ChunkArrival } | { failure: FillFailure | "missing" };
+
+/** As `firstByte`: only the whole chunk is of use. */
+export const wholeChunk = Infinity;
+
+export interface ChunkWish {
+  via: readonly string[];
+  /** From the chunk's start. The frame may be given as soon as this byte is there. */
+  firstByte: number;
+}
 
 export interface ChunkGetterOptions {
   arena: FrameArena;
@@ -28,11 +41,22 @@ export interface ChunkGetterOptions {
   reader: SlotReader;
 }
 
-type Waiter = (outcome: ChunkOutcome) => void;
+interface Waiter {
+  firstByte: number;
+  done: (outcome: ChunkOutcome) => void;
+}
+
+/** A chunk that is on its way from a disk or from upstream. */
+interface Pending {
+  waiters: Waiter[];
+  arrival?: ChunkArrival;
+  /** Tells the fill worker that nobody waits any more; undefined while it is not asked. */
+  leave?: () => void;
+}
 
 export class ChunkGetter {
   readonly #options: ChunkGetterOptions;
-  readonly #waiters = new Map<string, Waiter[]>();
+  readonly #pending = new Map<string, Pending>();
 
   constructor(options: ChunkGetterOptions) {
     this.#options = options;
@@ -45,35 +69,69 @@ export class ChunkGetter {
     return frame;
   }
 
-  /** Calls `done` once, later. All that wait for one chunk share one read, or one fetch. */
-  get(object: ServedObject, chunk: number, hops: number, done: Waiter): void {
-    const name = `${object.key.toString("latin1")}${chunk}`;
-    const waiters = this.#waiters.get(name);
-    if (waiters) {
-      waiters.push(done);
-      return;
+  /**
+   * Calls `done` once, later, unless the answer, `leave`, is called before. All that wait for one chunk share one read, or one fetch; a fetch that
+   * nobody waits for any more may be given up.
+   */
+  get(object: ServedObject, chunk: number, { via, firstByte }: ChunkWish, done: Waiter["done"]): () => void {
+    const name = nameOf(object, chunk);
+    const waiter = { firstByte, done };
+    let pending = this.#pending.get(name);
+    if (!pending) {
+      this.#pending.set(name, (pending = { waiters: [waiter] }));
+      this.#begin(object, chunk, via, name, pending);
+    } else {
+      pending.waiters.push(waiter);
+      const { arrival } = pending;
+      if (arrival && firstByte < arrival.validBytes) queueMicrotask(() => this.#serveArriving(pending!));
     }
-    this.#waiters.set(name, [done]);
+    return () => this.#leave(name, pending, waiter);
+  }
+
+  /** Brings a chunk into memory for a response that will come to it, unless it is there or on its way. */
+  readAhead(object: ServedObject, chunk: number, via: readonly string[]): void {
+    const { arena } = this.#options;
+    if (this.#pending.has(nameOf(object, chunk))) return;
+    const frame = arena.pinChunk(object.keyWords, chunk);
+    if (frame >= 0) return arena.unpin(frame);
+    this.get(object, chunk, { via, firstByte: wholeChunk }, (outcome) => {
+      if ("frame" in outcome) arena.unpin(outcome.frame);
+    });
+  }
+
+  #begin(object: ServedObject, chunk: number, via: readonly string[], name: string, pending: Pending): void {
     const finish = (outcome: ChunkOutcome) => {
-      const { arena, counters } = this.#options;
-      const all = this.#waiters.get(name) ?? [];
-      this.#waiters.delete(name);
-      for (const waiter of all) {
+      const { arena } = this.#options;
+      if (this.#pending.get(name) === pending) this.#pending.delete(name);
+      const { waiters, arrival } = pending;
+      pending.waiters = [];
+      if (arrival) {
+        arrival.end("frame" in outcome ? "whole" : outcome.failure === "missing" ? "upstream-failed" : outcome.failure);
+        arena.unpin(arrival.frame);
+      }
+      for (const waiter of waiters) {
         if ("frame" in outcome) {
           arena.pinAgain(outcome.frame);
-          counters[outcome.from === "disk" ? counterPlace.chunksFromDisk : counterPlace.chunksFromUpstream]!++;
+          this.#count(outcome.from);
         }
-        waiter(outcome);
+        waiter.done(outcome);
       }
       if ("frame" in outcome) arena.unpin(outcome.frame);
     };
+    const fill = () => this.#fill(object, chunk, via, name, pending, finish);
     const place = this.#options.index.findChunk(object.key, chunk);
-    if (place && this.#options.disks.isOnline(place.diskNumber)) this.#read(object, chunk, hops, place, finish);
-    else this.#fill(object, chunk, hops, finish);
+    if (place && this.#options.disks.isOnline(place.diskNumber)) this.#read(object, chunk, place, fill, finish);
+    else fill();
   }
 
-  #read(object: ServedObject, chunk: number, hops: number, place: { diskNumber: number; slot: number }, finish: Waiter): void {
-    const { arena, chunkBytes, counters, fill, reader } = this.#options;
+  #read(
+    object: ServedObject,
+    chunk: number,
+    place: { diskNumber: number; slot: number },
+    fill: () => void,
+    finish: (outcome: ChunkOutcome) => void,
+  ): void {
+    const { arena, chunkBytes, counters, reader } = this.#options;
     const frame = arena.allocate();
     if (frame < 0) {
       counters[counterPlace.framesShort]!++;
@@ -87,20 +145,73 @@ export class ChunkGetter {
         counters[counterPlace.diskReadBytes]! += slotHeaderBytes + lengthBytes;
         return finish({ frame: arena.publish(frame, object.keyWords, chunk, lengthBytes), from: "disk" });
       }
-      if (outcome === "late") return this.#fill(object, chunk, hops, finish);
+      if (outcome === "late") return fill();
       arena.giveBack(frame);
       if (outcome === "queue-full") return finish({ failure: "busy" });
       // Our snapshot of the index may be older than the slot: the fill worker, who wrote both, says whether the slot is bad.
       if (outcome === "torn" || outcome === "wrong-bytes" || outcome === "other-chunk")
-        fill.reportBadSlot({ ...place, objectKey: object.key, chunk });
-      this.#fill(object, chunk, hops, finish);
+        this.#options.fill.reportBadSlot({ ...place, objectKey: object.key, chunk });
+      fill();
     });
   }
 
-  #fill(object: ServedObject, chunk: number, hops: number, finish: Waiter): void {
+  #fill(
+    object: ServedObject,
+    chunk: number,
+    via: readonly string[],
+    name: string,
+    pending: Pending,
+    finish: (outcome: ChunkOutcome) => void,
+  ): void {
     if (!this.#options.fillOnMiss) return queueMicrotask(() => finish({ failure: "missing" }));
-    this.#options.fill.fetch(object.record, chunk, hops, (outcome) => {
-      finish("frame" in outcome ? { frame: outcome.frame, from: "upstream" } : outcome);
+    pending.leave = this.#options.fill.fetch(object.record, chunk, via, {
+      onArriving: (frame) => {
+        pending.arrival = new ChunkArrival(frame, this.#options.arena, () => this.#leaveIfAlone(name, pending));
+        this.#serveArriving(pending);
+      },
+      onMore: () => {
+        this.#serveArriving(pending);
+        pending.arrival?.tellMore();
+      },
+      onDone: (outcome) => finish("frame" in outcome ? { frame: outcome.frame, from: "upstream" } : outcome),
     });
   }
+
+  /** Gives the arriving frame to those whose first byte is there. */
+  #serveArriving(pending: Pending): void {
+    const { arrival } = pending;
+    if (!arrival || arrival.ended !== undefined) return;
+    const { validBytes, frame } = arrival;
+    const ready = pending.waiters.filter(({ firstByte }) => firstByte < validBytes);
+    if (ready.length === 0) return;
+    pending.waiters = pending.waiters.filter(({ firstByte }) => firstByte >= validBytes);
+    for (const waiter of ready) {
+      this.#options.arena.pinAgain(frame);
+      arrival.join();
+      this.#count("upstream");
+      waiter.done({ frame, from: "upstream", arrival });
+    }
+  }
+
+  #leave(name: string, pending: Pending, waiter: Waiter): void {
+    const at = pending.waiters.indexOf(waiter);
+    if (at < 0) return;
+    pending.waiters.splice(at, 1);
+    this.#leaveIfAlone(name, pending);
+  }
+
+  #leaveIfAlone(name: string, pending: Pending): void {
+    if (!pending.leave || pending.waiters.length > 0 || (pending.arrival?.readers ?? 0) > 0) return;
+    // Who comes now asks anew: this fetch may be given up.
+    if (this.#pending.get(name) === pending) this.#pending.delete(name);
+    pending.leave();
+  }
+
+  #count(from: ChunkOrigin): void {
+    this.#options.counters[from === "disk" ? counterPlace.chunksFromDisk : counterPlace.chunksFromUpstream]!++;
+  }
+}
+
+function nameOf(object: ServedObject, chunk: number): string {
+  return `${object.key.toString("latin1")}${chunk}`;
 }

@@ -72,10 +72,15 @@ export function makeFillService(calls: ServiceCalls, options: FillServiceOptions
       const { clusterId } = asker.identity;
       const ranked = rankSources({ id: applianceId, clusterId, role: roleOf(asker.identity) }, path, candidates);
       return {
-        sources: ranked.map(({ dataUrl, scope }) => ({
+        sources: ranked.map(({ id, dataUrl, scope }) => ({
+          applianceId: id,
           dataUrl,
           scope: scope === "cluster" ? SourceScope.SOURCE_SCOPE_CLUSTER : SourceScope.SOURCE_SCOPE_TIER,
+          hops: scope === "cluster" ? 0 : 1,
         })),
+        steps: [],
+        fillMaster: false,
+        validSeconds: 0,
       };
     }),
 
@@ -128,7 +133,7 @@ function* partsOf({ version, entries }: ManifestPlan): Generator<FetchManifestRe
   // An empty manifest is one empty part: without it the appliance would not learn the version.
   for (let at = 0; at === 0 || at < entries.length; at += entriesPerPart) {
     const part = entries.slice(at, at + entriesPerPart);
-    yield { version, entries: part.map(({ path, sizeBytes, etag }) => ({ path, sizeBytes: BigInt(sizeBytes), etag })) };
+    yield { version, entries: part.map(({ path, sizeBytes, etag }) => ({ path, sizeBytes: BigInt(sizeBytes), etag, urgent: false })) };
   }
 }
 

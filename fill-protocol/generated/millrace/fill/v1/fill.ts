@@ -27,6 +27,8 @@ export enum SourceScope {
   SOURCE_SCOPE_CLUSTER = 1,
   /** SOURCE_SCOPE_TIER - The tier above. */
   SOURCE_SCOPE_TIER = 2,
+  /** SOURCE_SCOPE_ORIGIN - Where the catalogue's files really live. */
+  SOURCE_SCOPE_ORIGIN = 3,
   UNRECOGNIZED = -1,
 }
 
@@ -41,6 +43,9 @@ export function sourceScopeFromJSON(object: any): SourceScope {
     case 2:
     case "SOURCE_SCOPE_TIER":
       return SourceScope.SOURCE_SCOPE_TIER;
+    case 3:
+    case "SOURCE_SCOPE_ORIGIN":
+      return SourceScope.SOURCE_SCOPE_ORIGIN;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -56,6 +61,8 @@ export function sourceScopeToJSON(object: SourceScope): string {
       return "SOURCE_SCOPE_CLUSTER";
     case SourceScope.SOURCE_SCOPE_TIER:
       return "SOURCE_SCOPE_TIER";
+    case SourceScope.SOURCE_SCOPE_ORIGIN:
+      return "SOURCE_SCOPE_ORIGIN";
     case SourceScope.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -78,6 +85,8 @@ export interface ManifestEntry {
   path: string;
   sizeBytes: bigint;
   etag: string;
+  /** Filled at any hour: it is wanted before the appliance's next fill window. */
+  urgent: boolean;
 }
 
 export interface RankSourcesRequest {
@@ -89,10 +98,33 @@ export interface Source {
   /** What to put before the path; the appliance's own upstreams come after all sources. */
   dataUrl: string;
   scope: SourceScope;
+  /** How far away it is: 0 in the asker's cluster, 1 at the next site, and so on. */
+  hops: number;
+  /** Tells an appliance whether a source is, in the end, itself. Empty: not known. */
+  applianceId: string;
+}
+
+/** When sources of a scope may be asked, and how fast. Steps are data: the control plane changes them without a new appliance. */
+export interface EscalationStep {
+  /** CLUSTER and TIER: sources of that scope in the answer. ORIGIN: those, and the appliance's own upstreams. */
+  scope: SourceScope;
+  /** Sources that are further away are not asked in this step. 0: the scope's sources at any distance. */
+  maxHops: number;
+  /** From when the appliance first lacked the object until this step is open. Steps that are open are used together, in order. */
+  waitSeconds: number;
+  /** What the appliance takes from the sources of this step, all together. 0: no limit of this step. */
+  maxBytesPerSecond: bigint;
 }
 
 export interface RankSourcesResponse {
+  /** Best first. */
   sources: Source[];
+  /** In order of preference. Empty: all sources at once, then the appliance's own upstreams. */
+  steps: EscalationStep[];
+  /** The appliance is one of those that fetch this object first: its steps are the relaxed ones. */
+  fillMaster: boolean;
+  /** The answer may be used for so long; 0: until the appliance asks for the object anew. */
+  validSeconds: number;
 }
 
 export interface Holding {
@@ -288,7 +320,7 @@ export const FetchManifestResponse: MessageFns<FetchManifestResponse> = {
 };
 
 function createBaseManifestEntry(): ManifestEntry {
-  return { path: "", sizeBytes: 0n, etag: "" };
+  return { path: "", sizeBytes: 0n, etag: "", urgent: false };
 }
 
 export const ManifestEntry: MessageFns<ManifestEntry> = {
@@ -304,6 +336,9 @@ export const ManifestEntry: MessageFns<ManifestEntry> = {
     }
     if (message.etag !== "") {
       writer.uint32(26).string(message.etag);
+    }
+    if (message.urgent !== false) {
+      writer.uint32(32).bool(message.urgent);
     }
     return writer;
   },
@@ -345,6 +380,14 @@ export const ManifestEntry: MessageFns<ManifestEntry> = {
             message.etag = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.urgent = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -366,6 +409,7 @@ export const ManifestEntry: MessageFns<ManifestEntry> = {
         ? BigInt(object.size_bytes)
         : 0n,
       etag: isSet(object.etag) ? globalThis.String(object.etag) : "",
+      urgent: isSet(object.urgent) ? globalThis.Boolean(object.urgent) : false,
     };
   },
 
@@ -379,6 +423,9 @@ export const ManifestEntry: MessageFns<ManifestEntry> = {
     }
     if (message.etag !== "") {
       obj.etag = message.etag;
+    }
+    if (message.urgent !== false) {
+      obj.urgent = message.urgent;
     }
     return obj;
   },
@@ -464,7 +511,7 @@ export const RankSourcesRequest: MessageFns<RankSourcesRequest> = {
 };
 
 function createBaseSource(): Source {
-  return { dataUrl: "", scope: 0 };
+  return { dataUrl: "", scope: 0, hops: 0, applianceId: "" };
 }
 
 export const Source: MessageFns<Source> = {
@@ -474,6 +521,12 @@ export const Source: MessageFns<Source> = {
     }
     if (message.scope !== 0) {
       writer.uint32(16).int32(message.scope);
+    }
+    if (message.hops !== 0) {
+      writer.uint32(24).uint32(message.hops);
+    }
+    if (message.applianceId !== "") {
+      writer.uint32(34).string(message.applianceId);
     }
     return writer;
   },
@@ -507,6 +560,22 @@ export const Source: MessageFns<Source> = {
             message.scope = reader.int32() as any;
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.hops = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.applianceId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -527,6 +596,12 @@ export const Source: MessageFns<Source> = {
         ? globalThis.String(object.data_url)
         : "",
       scope: isSet(object.scope) ? sourceScopeFromJSON(object.scope) : 0,
+      hops: isSet(object.hops) ? globalThis.Number(object.hops) : 0,
+      applianceId: isSet(object.applianceId)
+        ? globalThis.String(object.applianceId)
+        : isSet(object.appliance_id)
+        ? globalThis.String(object.appliance_id)
+        : "",
     };
   },
 
@@ -538,18 +613,153 @@ export const Source: MessageFns<Source> = {
     if (message.scope !== 0) {
       obj.scope = sourceScopeToJSON(message.scope);
     }
+    if (message.hops !== 0) {
+      obj.hops = Math.round(message.hops);
+    }
+    if (message.applianceId !== "") {
+      obj.applianceId = message.applianceId;
+    }
+    return obj;
+  },
+};
+
+function createBaseEscalationStep(): EscalationStep {
+  return { scope: 0, maxHops: 0, waitSeconds: 0, maxBytesPerSecond: 0n };
+}
+
+export const EscalationStep: MessageFns<EscalationStep> = {
+  encode(message: EscalationStep, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.scope !== 0) {
+      writer.uint32(8).int32(message.scope);
+    }
+    if (message.maxHops !== 0) {
+      writer.uint32(16).uint32(message.maxHops);
+    }
+    if (message.waitSeconds !== 0) {
+      writer.uint32(24).uint32(message.waitSeconds);
+    }
+    if (message.maxBytesPerSecond !== 0n) {
+      if (BigInt.asUintN(64, message.maxBytesPerSecond) !== message.maxBytesPerSecond) {
+        throw new globalThis.Error("value provided for field message.maxBytesPerSecond of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.maxBytesPerSecond);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EscalationStep {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEscalationStep();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.scope = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxHops = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.waitSeconds = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maxBytesPerSecond = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EscalationStep {
+    return {
+      scope: isSet(object.scope) ? sourceScopeFromJSON(object.scope) : 0,
+      maxHops: isSet(object.maxHops)
+        ? globalThis.Number(object.maxHops)
+        : isSet(object.max_hops)
+        ? globalThis.Number(object.max_hops)
+        : 0,
+      waitSeconds: isSet(object.waitSeconds)
+        ? globalThis.Number(object.waitSeconds)
+        : isSet(object.wait_seconds)
+        ? globalThis.Number(object.wait_seconds)
+        : 0,
+      maxBytesPerSecond: isSet(object.maxBytesPerSecond)
+        ? BigInt(object.maxBytesPerSecond)
+        : isSet(object.max_bytes_per_second)
+        ? BigInt(object.max_bytes_per_second)
+        : 0n,
+    };
+  },
+
+  toJSON(message: EscalationStep): unknown {
+    const obj: any = {};
+    if (message.scope !== 0) {
+      obj.scope = sourceScopeToJSON(message.scope);
+    }
+    if (message.maxHops !== 0) {
+      obj.maxHops = Math.round(message.maxHops);
+    }
+    if (message.waitSeconds !== 0) {
+      obj.waitSeconds = Math.round(message.waitSeconds);
+    }
+    if (message.maxBytesPerSecond !== 0n) {
+      obj.maxBytesPerSecond = message.maxBytesPerSecond.toString();
+    }
     return obj;
   },
 };
 
 function createBaseRankSourcesResponse(): RankSourcesResponse {
-  return { sources: [] };
+  return { sources: [], steps: [], fillMaster: false, validSeconds: 0 };
 }
 
 export const RankSourcesResponse: MessageFns<RankSourcesResponse> = {
   encode(message: RankSourcesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.sources) {
       Source.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.steps) {
+      EscalationStep.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.fillMaster !== false) {
+      writer.uint32(24).bool(message.fillMaster);
+    }
+    if (message.validSeconds !== 0) {
+      writer.uint32(32).uint32(message.validSeconds);
     }
     return writer;
   },
@@ -575,6 +785,30 @@ export const RankSourcesResponse: MessageFns<RankSourcesResponse> = {
             message.sources.push(Source.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.steps.push(EscalationStep.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.fillMaster = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.validSeconds = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -590,6 +824,17 @@ export const RankSourcesResponse: MessageFns<RankSourcesResponse> = {
   fromJSON(object: any): RankSourcesResponse {
     return {
       sources: globalThis.Array.isArray(object?.sources) ? object.sources.map((e: any) => Source.fromJSON(e)) : [],
+      steps: globalThis.Array.isArray(object?.steps) ? object.steps.map((e: any) => EscalationStep.fromJSON(e)) : [],
+      fillMaster: isSet(object.fillMaster)
+        ? globalThis.Boolean(object.fillMaster)
+        : isSet(object.fill_master)
+        ? globalThis.Boolean(object.fill_master)
+        : false,
+      validSeconds: isSet(object.validSeconds)
+        ? globalThis.Number(object.validSeconds)
+        : isSet(object.valid_seconds)
+        ? globalThis.Number(object.valid_seconds)
+        : 0,
     };
   },
 
@@ -597,6 +842,15 @@ export const RankSourcesResponse: MessageFns<RankSourcesResponse> = {
     const obj: any = {};
     if (message.sources?.length) {
       obj.sources = message.sources.map((e) => Source.toJSON(e));
+    }
+    if (message.steps?.length) {
+      obj.steps = message.steps.map((e) => EscalationStep.toJSON(e));
+    }
+    if (message.fillMaster !== false) {
+      obj.fillMaster = message.fillMaster;
+    }
+    if (message.validSeconds !== 0) {
+      obj.validSeconds = Math.round(message.validSeconds);
     }
     return obj;
   },

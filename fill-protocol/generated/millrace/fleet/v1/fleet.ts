@@ -224,6 +224,8 @@ export interface HeartbeatRequest {
   requestHeadroom: number;
   /** The last holdings report that the appliance has had acknowledged; 0 = none. */
   holdingsSequence: bigint;
+  /** How many fill requests of other appliances it could take more; 0: it says no to them, and is not to be named as a source. */
+  fillHeadroom: number;
 }
 
 export interface HeartbeatResponse {
@@ -1047,6 +1049,7 @@ function createBaseHeartbeatRequest(): HeartbeatRequest {
     disks: [],
     requestHeadroom: 0,
     holdingsSequence: 0n,
+    fillHeadroom: 0,
   };
 }
 
@@ -1075,6 +1078,9 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
         throw new globalThis.Error("value provided for field message.holdingsSequence of type uint64 too large");
       }
       writer.uint32(56).uint64(message.holdingsSequence);
+    }
+    if (message.fillHeadroom !== 0) {
+      writer.uint32(160).uint32(message.fillHeadroom);
     }
     return writer;
   },
@@ -1148,6 +1154,14 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
             message.holdingsSequence = reader.uint64() as bigint;
             continue;
           }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.fillHeadroom = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1185,6 +1199,11 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
         : isSet(object.holdings_sequence)
         ? BigInt(object.holdings_sequence)
         : 0n,
+      fillHeadroom: isSet(object.fillHeadroom)
+        ? globalThis.Number(object.fillHeadroom)
+        : isSet(object.fill_headroom)
+        ? globalThis.Number(object.fill_headroom)
+        : 0,
     };
   },
 
@@ -1210,6 +1229,9 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
     }
     if (message.holdingsSequence !== 0n) {
       obj.holdingsSequence = message.holdingsSequence.toString();
+    }
+    if (message.fillHeadroom !== 0) {
+      obj.fillHeadroom = Math.round(message.fillHeadroom);
     }
     return obj;
   },
