@@ -199,12 +199,20 @@ export class ChunkDownload {
     const { counters, health, hedgeAfterMs } = this.#options;
     this.#late = setTimeout(
       () => {
-        if (this.#over || this.#queue.length === 0 || this.#attempts.size >= attemptsAtOnceMax || this.#attempts.size === 0) return;
+        if (this.#over || this.#queue.length === 0 || this.#attempts.size === 0) return;
+        if (this.#attempts.size >= attemptsAtOnceMax) this.#giveUpSlowest();
         counters[counterPlace.fetchesHedged]!++;
         this.#startNext();
       },
       health.lateAfterMs(source, hedgeAfterMs),
     );
+  }
+
+  #giveUpSlowest(): void {
+    const [slowest] = [...this.#attempts].toSorted((a, b) => a.verified - b.verified || a.startedAtMs - b.startedAtMs);
+    this.#attempts.delete(slowest!);
+    slowest!.stop.abort();
+    this.#noteOvertaken(slowest!);
   }
 
   /** Looks at what has come up to `arrived` bytes of the chunk; `whole`: no more comes. Tells what is wrong with it. */

@@ -185,6 +185,10 @@ test("ObjectDescriber does not let a mirror end a version while the upstream bef
     assert.ok("object" in outcome && outcome.object.etag === '"1"');
   }
   assert.deepEqual(changed, []);
+  first.beforeDescribe = () => ({ failure: "unreachable", detail: "scripted" });
+  turnClock(61_000);
+  const mirrors = await describe("a", true);
+  assert.ok("object" in mirrors && mirrors.object.etag === '"2"', "but not for ever");
   first.beforeDescribe = () => undefined;
   first.objects.set("a", objectOf("a", 95, 3));
   turnClock(2000);

@@ -16,6 +16,9 @@ const notFoundPathsMax = 10_000;
 /** A path whose upstreams are all in trouble is not asked for again for so long. */
 const failedForMs = 1000;
 
+/** So long another upstream's version is not taken over while the one that gave the known version is away. */
+const versionHeldForMs = 60_000;
+
 export interface ObjectDescriberOptions {
   /** This appliance's own id. */
   applianceId: string;
@@ -46,6 +49,8 @@ export class ObjectDescriber {
   readonly #underWay = new Map<string, Question>();
   readonly #notFound: LRUCache<string, true>;
   readonly #failed: LRUCache<string, FillFailure>;
+  /** Which upstream gave the version that is known, and since when another one's has not been taken over. */
+  readonly #saidBy = new LRUCache<string, { upstream: string | undefined; heldSinceMs: number | undefined }>({ max: notFoundPathsMax });
 
   constructor(options: ObjectDescriberOptions) {
     this.#options = options;
@@ -119,9 +124,9 @@ export class ObjectDescriber {
       }
       const object = take(upstream, answer);
       if (!object) continue;
-      // A mirror may give equal bytes another tag. While one that is asked before it is away, its word does not end a version.
       const known = failure === undefined || failure === "loop" ? undefined : index.findObject(path);
-      if (known && !isNewer(object, known, path)) return { object: known };
+      if (known && this.#isMirrorsOpinion(path, upstream, object, known)) return { object: known };
+      this.#saidBy.set(path, { upstream: upstream.name, heldSinceMs: undefined });
       return this.#remember(path, object);
     }
     for (const asked of late) {
@@ -133,6 +138,20 @@ export class ObjectDescriber {
     if (known) return { object: known };
     if (failure !== "loop") this.#failed.set(path, failure);
     return { failure };
+  }
+
+  /**
+   * A mirror may give equal bytes another tag. While an upstream that is asked before it is away, its word does not end a version that it has not
+   * given itself; but not for ever, since that upstream may never come back.
+   */
+  #isMirrorsOpinion(path: string, upstream: Upstream, object: UpstreamObject, known: ObjectRecord): boolean {
+    if (isNewer(object, known, path)) return false;
+    const nowMs = this.#options.clock.monotonicMs();
+    const said = this.#saidBy.get(path) ?? { upstream: undefined, heldSinceMs: undefined };
+    if (said.upstream === upstream.name) return false;
+    said.heldSinceMs ??= nowMs;
+    this.#saidBy.set(path, said);
+    return nowMs - said.heldSinceMs < versionHeldForMs;
   }
 
   async #askOne(upstream: Upstream, path: string, via: readonly string[], { waitingAppliances }: Question): Promise<Answer> {
