@@ -1,7 +1,9 @@
 // What the threads of an appliance say to each other. Plain data, sent by structured clone.
 import type { MessagePort } from "node:worker_threads";
+import type { TokenKey } from "../fill-protocol/token-key.js";
 import type { DiskDescription } from "./disk/disk-set.js";
 import type { ObjectRecord } from "./object.js";
+import type { TokenRules } from "./serve/token-checker.js";
 import type { ApplianceSettings } from "./settings.js";
 
 /** Why something could not be had from upstream, with the HTTP status that a player sees. */
@@ -47,12 +49,6 @@ export type FillToServe =
   /** The object has a newer version, or is gone: look again before the next answer. */
   | { type: "changed"; path: string };
 
-export interface ManifestItem {
-  path: string;
-  sizeBytes: number;
-  etag: string;
-}
-
 /** How far the manifest's objects are held. */
 export interface FillProgress {
   manifestVersion: string;
@@ -65,8 +61,11 @@ export interface FillProgress {
 }
 
 export type MainToFill =
-  | { type: "manifest"; version: string; items: ManifestItem[] }
+  /** There is a new manifest in `file`. */
+  | { type: "manifest"; file: string }
   | { type: "sources"; id: number; urls: string[] }
+  /** The keys to sign tokens for other appliances with, from now on. */
+  | { type: "token-keys"; keys: readonly TokenKey[] }
   | DiskMessage
   /** Move the chunks of a disk to the others. */
   | { type: "empty-disk"; diskNumber: number }
@@ -102,6 +101,8 @@ export type FillToMain =
 
 export type MainToServe =
   | { type: "reload"; settings: ApplianceSettings }
+  /** Keys and revocations, of the settings and of the lease. */
+  | { type: "tokens"; rules: TokenRules }
   | { type: "drain" }
   | { type: "close" }
   | { type: "purged" }

@@ -14,6 +14,7 @@ import type { ObjectDigests } from "../../fill-protocol/generated/millrace/objec
 import { isRebuilt, objectKeyOf, type ObjectRecord } from "../object.js";
 import { ChunkFetcher, type FetchRequest, type FetchWaiter } from "./chunk-fetcher.js";
 import { ChunkStore } from "./chunk-store.js";
+import { readManifestFile } from "../manifest-file.js";
 import { ManifestFiller } from "./manifest-filler.js";
 import { ObjectDescriber } from "./object-describer.js";
 import { SourceHealth } from "./source-health.js";
@@ -40,7 +41,7 @@ export interface FillServiceOptions {
   manifestFetchesMax: number;
   hedgeAfterMs: number;
   totalTimeoutMs: number;
-  openSource: (url: string) => Upstream;
+  openSource: (url: string, applianceId: string) => Upstream;
   toMain: (message: FillToMain) => void;
   upstreams: readonly Upstream[];
   writer: SlotWriter;
@@ -202,7 +203,7 @@ export class FillService {
   handle(message: MainToFill): void {
     switch (message.type) {
       case "manifest":
-        this.#filler.setManifest(message.version, message.items);
+        void this.#takeManifest(message.file);
         return;
       case "sources":
         this.#sourceQuestions.get(message.id)?.(message.urls);
@@ -212,6 +213,12 @@ export class FillService {
         this.serve(message.port);
         return;
     }
+  }
+
+  async #takeManifest(file: string): Promise<void> {
+    const manifest = await readManifestFile(file);
+    if (manifest) this.#filler.setManifest(manifest.version, manifest.items);
+    else this.#options.log.error({ file }, "the manifest cannot be read; it is fetched again");
   }
 
   /** The origin has something newer than a worker asked for: finds out now, so that the next request gets it. */
@@ -287,7 +294,7 @@ export class FillService {
     });
     return urls.flatMap((url) => {
       try {
-        const open = this.#sources.get(url) ?? this.#options.openSource(url);
+        const open = this.#sources.get(url) ?? this.#options.openSource(url, "");
         this.#sources.set(url, open);
         return [open];
       } catch (error) {

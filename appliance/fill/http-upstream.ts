@@ -23,7 +23,7 @@ export interface HttpUpstreamOptions {
   /** The id of the appliance that it is, when that is known. */
   applianceId?: string;
   /** Headers that prove who asks for the URL; by default nobody asks. */
-  sign?: (method: "GET" | "HEAD", url: string) => Promise<Record<string, string>>;
+  sign?: (method: "GET" | "HEAD", url: string) => Promise<Readonly<Record<string, string>>>;
 }
 
 interface Answer {

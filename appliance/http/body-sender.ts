@@ -67,6 +67,9 @@ export class BodySender {
   #sentBefore = 0;
   #listening = false;
   #waiting = false;
+  /** The frame that is being sent came from upstream for this response. */
+  #fromUpstream = false;
+  #readThroughBytes = 0;
   #ended = false;
   #broken = false;
 
@@ -84,6 +87,7 @@ export class BodySender {
   send(chunk: Extract<ChunkOutcome, { frame: number }>): boolean {
     this.#frame = chunk.frame;
     this.#arrival = chunk.arrival;
+    this.#fromUpstream = chunk.from === "upstream";
     if (chunk.from === "upstream") this.#readAhead();
     if (this.#body.before.length > 0) this.#takeText(this.#body.before);
     else this.#take();
@@ -98,6 +102,15 @@ export class BodySender {
   /** Bytes of the body that the socket has taken, but for those of the view that is being sent. */
   get sentBytes(): number {
     return this.#sentBefore;
+  }
+
+  /** Of these: bytes that were not on this appliance when they were asked for. */
+  get readThroughBytes(): number {
+    return Math.min(this.#readThroughBytes, this.#sentBefore);
+  }
+
+  get object(): ServedObject {
+    return this.#body.object;
   }
 
   /** The client has gone, or we have closed the connection. */
@@ -122,6 +135,7 @@ export class BodySender {
     const to = Math.min(bytes.length, this.#chunkEnd());
     if (to <= from) return false;
     this.#view = from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
+    if (this.#fromUpstream) this.#readThroughBytes += to - from;
     this.#viewEnd = to;
     return true;
   }
@@ -187,6 +201,7 @@ export class BodySender {
     }
     const frame = this.#options.getter.pinAtHand(this.#body.object, this.#chunk);
     if (frame < 0) return false;
+    this.#fromUpstream = false;
     this.#frame = frame;
     this.#take();
     return true;
@@ -218,6 +233,7 @@ export class BodySender {
         }
         this.#frame = outcome.frame;
         this.#arrival = outcome.arrival;
+        this.#fromUpstream = outcome.from === "upstream";
         if (outcome.from === "upstream") this.#readAhead();
         this.#take();
         this.#response.cork(() => this.#push(0));

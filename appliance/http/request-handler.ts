@@ -1,9 +1,11 @@
 // Answers one request after another: admission, token, object, conditions, ranges, body.
 import type { HttpRequest, HttpResponse } from "uWebSockets.js";
+import { fillTokenHeader } from "../../fill-protocol/fill-token.js";
 import { digestsPrefix } from "../../fill-protocol/object-digests.js";
 import { applianceHeader, appliancePath, viaMax } from "../../fill-protocol/via-header.js";
 import { counterPlace, type CounterName } from "../counters.js";
 import { fillFailures } from "../fill-messages.js";
+import type { HeatCounter } from "../heat-table.js";
 import type { FrameArena } from "../memory/frame-arena.js";
 import type { ChunkGetter, ChunkOutcome } from "../serve/chunk-getter.js";
 import { decideResponse, type BodyDecision, type PartsDecision } from "../serve/decide-response.js";
@@ -43,6 +45,7 @@ export interface RequestHandlerOptions {
   counters: Float64Array;
   fill: FillClient;
   finder: ObjectFinder;
+  heat: HeatCounter;
   getter: ChunkGetter;
   miss: "fill" | "redirect" | "reject";
   /** Where `redirect` sends a player; ends with a slash. */
@@ -109,7 +112,11 @@ export class RequestHandler {
     if (path === undefined) return this.#turnAway(response, 400, "That is not the path of an object", headOnly);
     if (path === appliancePath) return this.#answerWhoItIs(response, headOnly);
     if (tokens.active) {
-      const refusal = this.#checkToken(response, request, token, path);
+      let refusal = this.#checkToken(response, request, token, path);
+      if (refusal === "token-missing") {
+        const fillToken = request.getHeader(fillTokenHeader);
+        if (fillToken !== "") refusal = tokens.checkFill(fillToken);
+      }
       if (refusal !== undefined) {
         counters[counterPlace[refusal]]!++;
         return this.#turnAway(response, 403, `Refused: ${refusal}`, headOnly);
@@ -359,10 +366,17 @@ export class RequestHandler {
 
   #finish(exchange: Exchange): void {
     this.#writeLogEntry(exchange.response, exchange);
+    this.#countHeat(exchange);
     if (!exchange.watched) return;
     exchange.watched = false;
     this.#countUnderWay(-1, exchange);
     if (this.#underWay === 0) this.#onIdle?.();
+  }
+
+  /** What appliances fetch for each other says nothing new of players. */
+  #countHeat({ sender, via }: Exchange): void {
+    if (sender && via.length === 0 && sender.sentBytes > 0)
+      this.#options.heat.add(sender.object, sender.sentBytes, sender.readThroughBytes);
   }
 
   #openLogEntry(response: HttpResponse, request: HttpRequest, method: string): void {
