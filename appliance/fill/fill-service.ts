@@ -13,9 +13,11 @@ import type { FrameArena } from "../memory/frame-arena.js";
 import type { ObjectDigests } from "../../fill-protocol/generated/millrace/object/v1/object_digests.js";
 import { isRebuilt, objectKeyOf, type ObjectRecord } from "../object.js";
 import { ChunkFetcher, type FetchRequest, type FetchWaiter } from "./chunk-fetcher.js";
-import { ChunkStore } from "./chunk-store.js";
+import { ChunkStore, type ChunkStoreOptions } from "./chunk-store.js";
+import { KeptObjects, type KeptList } from "./kept-objects.js";
 import { readManifestFile } from "../manifest-file.js";
 import { ManifestFiller } from "./manifest-filler.js";
+import { keptName, ManifestKeeper } from "./manifest-keeper.js";
 import { ObjectDescriber } from "./object-describer.js";
 import { SourceHealth } from "./source-health.js";
 import type { Upstream } from "./upstream.js";
@@ -24,10 +26,12 @@ import type { Upstream } from "./upstream.js";
 const sourcesOpenMax = 64;
 /** Digests of objects that chunks are fetched of, kept decoded: every chunk asks for them. */
 const digestsBytesMax = 64 * 2 ** 20;
+/** How soon the loss of a disk is noticed here, and what it held of the manifest is fetched again. */
+const lookAtDisksEveryMs = 1000;
 /** The control plane's answer on sources is waited for so long; then the settings' upstreams have to do. */
 const sourcesTimeoutMs = 3000;
 
-export interface FillServiceOptions {
+export interface FillServiceOptions extends Pick<ChunkStoreOptions, "demandShare" | "hits" | "sync"> {
   /** This appliance's own id. */
   applianceId: string;
   arena: FrameArena;
@@ -57,6 +61,8 @@ export class FillService {
     maxSize: digestsBytesMax,
     sizeCalculation: ({ sha256 }) => sha256.length + 256,
   });
+  readonly #keeper: ManifestKeeper;
+  readonly #lookTimer: NodeJS.Timeout;
   readonly #store: ChunkStore;
   readonly #ports = new Set<MessagePort>();
   readonly #sources: LRUCache<string, Upstream>;
@@ -68,16 +74,13 @@ export class FillService {
     const { applianceId, arena, chunkBytes, counters, hedgeAfterMs, index, log, totalTimeoutMs, upstreams } = options;
     this.#health = new SourceHealth({ clock: systemClock, log, random: Math.random });
     this.#sources = new LRUCache({ max: sourcesOpenMax, dispose: (upstream) => void upstream.close() });
+    const kept = new KeptObjects(index.getMeta<KeptList>(keptName) ?? []);
     this.#store = new ChunkStore({
-      arena,
-      index,
-      disks: options.disks,
-      writer: options.writer,
+      ...options,
+      kept,
       waitingMax: Math.max(1, Math.floor(arena.frameCount / 4)),
       clock: systemClock,
       onHeldChanged: (paths) => options.toMain({ type: "held-changed", paths: [...paths] }),
-      counters,
-      log,
     });
     this.#describer = new ObjectDescriber({
       applianceId,
@@ -122,6 +125,19 @@ export class FillService {
       onProgress: (progress) => options.toMain({ type: "progress", progress }),
       store: this.#store,
     });
+    this.#keeper = new ManifestKeeper({
+      chunkBytes,
+      disks: options.disks,
+      index,
+      kept,
+      store: this.#store,
+      onCut: (version, { items, ...kept }) => {
+        this.#filler.setManifest(version, items);
+        options.toMain({ type: "manifest-cut", version, objectsKept: items.length, ...kept });
+      },
+      log,
+    });
+    this.#lookTimer = setInterval(() => this.#keeper.look(), lookAtDisksEveryMs).unref();
   }
 
   get store(): ChunkStore {
@@ -217,7 +233,7 @@ export class FillService {
 
   async #takeManifest(file: string): Promise<void> {
     const manifest = await readManifestFile(file);
-    if (manifest) this.#filler.setManifest(manifest.version, manifest.items);
+    if (manifest) this.#keeper.setManifest(manifest.version, manifest.items);
     else this.#options.log.error({ file }, "the manifest cannot be read; it is fetched again");
   }
 
@@ -266,7 +282,9 @@ export class FillService {
   /** Resolves when all that was fetched is stored. */
   async stop(): Promise<void> {
     for (const port of this.#ports) port.close();
+    clearInterval(this.#lookTimer);
     await this.#filler.stop();
+    await this.#keeper.settled();
     await this.#store.flush();
   }
 

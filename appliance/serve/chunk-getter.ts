@@ -1,10 +1,11 @@
 // Gets a chunk into a pinned frame: from memory at once, else from its disk, else through the fill worker.
 import { counterPlace } from "../counters.js";
+import type { ChunkHits } from "../disk/chunk-hits.js";
 import type { DiskSet } from "../disk/disk-set.js";
 import { slotHeaderBytes } from "../disk/slot-header.js";
 import type { SlotReader } from "../disk/slot-reader.js";
 import type { FillFailure } from "../fill-messages.js";
-import type { ChunkIndex } from "../index/chunk-index.js";
+import type { ChunkIndex, SlotPlace } from "../index/chunk-index.js";
 import type { FrameArena } from "../memory/frame-arena.js";
 import { chunkLengthOf } from "../object.js";
 import { ChunkArrival } from "./chunk-arrival.js";
@@ -18,7 +19,8 @@ export type ChunkOrigin = "memory" | "disk" | "upstream";
  * `frame` is pinned once for the one who asked. With `arrival` it is still being filled: see there how much of it is right, and say `leave` when
  * done with it. "missing": it is not here, and this appliance does not fill on request.
  */
-export type ChunkOutcome = { frame: number; from: ChunkOrigin; arrival?: ChunkArrival } | { failure: FillFailure | "missing" };
+export type ChunkOutcome = { frame: number; from: ChunkOrigin; arrival?: ChunkArrival } | { failure: ChunkFailure };
+export type ChunkFailure = FillFailure | "missing";
 
 /** As `firstByte`: only the whole chunk is of use. */
 export const wholeChunk = Infinity;
@@ -36,7 +38,9 @@ export interface ChunkGetterOptions {
   disks: DiskSet;
   fill: FillClient;
   /** What happens to a chunk that no disk holds. */
-  fillOnMiss: boolean;
+  miss: "fill" | "redirect" | "reject";
+  /** Told of every chunk that a request used: what disks evict goes by it. */
+  hits: ChunkHits;
   index: ChunkIndex;
   reader: SlotReader;
 }
@@ -54,6 +58,21 @@ interface Pending {
   leave?: () => void;
 }
 
+interface ChunkRead {
+  object: ServedObject;
+  chunk: number;
+  place: SlotPlace;
+  evenSuspect?: boolean;
+}
+
+interface ChunkFill {
+  object: ServedObject;
+  chunk: number;
+  via: readonly string[];
+  name: string;
+  pending: Pending;
+}
+
 export class ChunkGetter {
   readonly #options: ChunkGetterOptions;
   readonly #pending = new Map<string, Pending>();
@@ -65,7 +84,10 @@ export class ChunkGetter {
   /** The chunk's frame, pinned for the caller, when it is in memory; -1 otherwise. */
   pinAtHand(object: ServedObject, chunk: number): number {
     const frame = this.#options.arena.pinChunk(object.keyWords, chunk);
-    if (frame >= 0) this.#options.counters[counterPlace.chunksFromMemory]!++;
+    if (frame >= 0) {
+      this.#options.counters[counterPlace.chunksFromMemory]!++;
+      this.#options.hits.note(object.keyWords[0]!, chunk);
+    }
     return frame;
   }
 
@@ -101,14 +123,15 @@ export class ChunkGetter {
 
   #begin(object: ServedObject, chunk: number, via: readonly string[], name: string, pending: Pending): void {
     const finish = (outcome: ChunkOutcome) => {
-      const { arena } = this.#options;
+      const { arena, hits } = this.#options;
       if (this.#pending.get(name) === pending) this.#pending.delete(name);
       const { waiters, arrival } = pending;
       pending.waiters = [];
       if (arrival) {
-        arrival.end("frame" in outcome ? "whole" : outcome.failure === "missing" ? "upstream-failed" : outcome.failure);
+        arrival.end("whole");
         arena.unpin(arrival.frame);
       }
+      if ("frame" in outcome && outcome.from === "disk") hits.note(object.keyWords[0]!, chunk);
       for (const waiter of waiters) {
         if ("frame" in outcome) {
           arena.pinAgain(outcome.frame);
@@ -118,62 +141,86 @@ export class ChunkGetter {
       }
       if ("frame" in outcome) arena.unpin(outcome.frame);
     };
-    const fill = () => this.#fill(object, chunk, via, name, pending, finish);
+    const fill = (fail: (failure: ChunkFailure) => void) => this.#fill({ object, chunk, via, name, pending }, finish, fail);
     const place = this.#options.index.findChunk(object.key, chunk);
-    if (place && this.#options.disks.isOnline(place.diskNumber)) this.#read(object, chunk, place, fill, finish);
-    else fill();
+    const fail = (failure: ChunkFailure) => finish({ failure });
+    if (!place || !this.#options.disks.find(place.diskNumber)) return fill(fail);
+    const fillInstead = () =>
+      fill((failure) => {
+        // Players are sent elsewhere for it. Without an elsewhere the sick disk is asked: it may still give it, and what is there is never "not found".
+        if (this.#options.miss === "redirect") return fail(failure);
+        this.#read({ object, chunk, place, evenSuspect: true }, finish, (why) => {
+          fail(failure !== "missing" || why === "wrong" ? failure : "busy");
+        });
+      });
+    if (!this.#options.disks.isOnline(place.diskNumber)) return fillInstead();
+    this.#read({ object, chunk, place }, finish, (why) => {
+      if (why === "wrong") fill(fail);
+      else fillInstead();
+    });
   }
 
+  /** Calls `fail` when the disk does not give the chunk, and somebody else might; "wrong": what lies there is something else. */
   #read(
-    object: ServedObject,
-    chunk: number,
-    place: { diskNumber: number; slot: number },
-    fill: () => void,
+    { object, chunk, place, evenSuspect = false }: ChunkRead,
     finish: (outcome: ChunkOutcome) => void,
+    fail: (why: "wrong" | "sick") => void,
   ): void {
-    const { arena, chunkBytes, counters, reader } = this.#options;
-    const frame = arena.allocate();
-    if (frame < 0) {
-      counters[counterPlace.framesShort]!++;
-      return queueMicrotask(() => finish({ failure: "busy" }));
-    }
+    const { arena, chunkBytes, counters, fill, reader } = this.#options;
     const lengthBytes = chunkLengthOf(object.record.sizeBytes, chunkBytes, chunk);
+    let frame = -1;
+    // Taken when the read begins: reads that wait for a slow disk must not hold the frames that the reads of others need.
+    const into = () => {
+      frame = arena.allocate();
+      return frame < 0 ? undefined : arena.wholeFrame(frame);
+    };
+    const giveBack = () => {
+      if (frame >= 0) arena.giveBack(frame);
+    };
     // A late read may still write into its frame, so nobody gets that frame until the read has ended.
-    const onLateEnd = () => arena.giveBack(frame);
-    reader.read({ ...place, objectKey: object.key, chunk, lengthBytes, into: arena.wholeFrame(frame), onLateEnd }, (outcome) => {
+    reader.read({ ...place, objectKey: object.key, chunk, lengthBytes, into, evenSuspect, onLateEnd: giveBack }, (outcome) => {
       if (outcome === "ok") {
         counters[counterPlace.diskReadBytes]! += slotHeaderBytes + lengthBytes;
         return finish({ frame: arena.publish(frame, object.keyWords, chunk, lengthBytes), from: "disk" });
       }
-      if (outcome === "late") return fill();
-      arena.giveBack(frame);
-      if (outcome === "queue-full") return finish({ failure: "busy" });
+      if (outcome === "late") return fail("sick");
+      giveBack();
+      if (outcome === "no-frame") counters[counterPlace.framesShort]!++;
+      if (outcome === "no-frame" || outcome === "queue-full") return finish({ failure: "busy" });
+      const isWrong = outcome === "torn" || outcome === "wrong-bytes" || outcome === "other-chunk";
       // Our snapshot of the index may be older than the slot: the fill worker, who wrote both, says whether the slot is bad.
-      if (outcome === "torn" || outcome === "wrong-bytes" || outcome === "other-chunk")
-        this.#options.fill.reportBadSlot({ ...place, objectKey: object.key, chunk });
-      fill();
+      if (isWrong) fill.reportBadSlot({ ...place, objectKey: object.key, chunk });
+      fail(isWrong ? "wrong" : "sick");
     });
   }
 
   #fill(
-    object: ServedObject,
-    chunk: number,
-    via: readonly string[],
-    name: string,
-    pending: Pending,
+    { object, chunk, via, name, pending }: ChunkFill,
     finish: (outcome: ChunkOutcome) => void,
+    fail: (failure: ChunkFailure) => void,
   ): void {
-    if (!this.#options.fillOnMiss) return queueMicrotask(() => finish({ failure: "missing" }));
-    pending.leave = this.#options.fill.fetch(object.record, chunk, via, {
+    const { arena, fill, miss } = this.#options;
+    if (miss !== "fill") return queueMicrotask(() => fail("missing"));
+    pending.leave = fill.fetch(object.record, chunk, via, {
       onArriving: (frame) => {
-        pending.arrival = new ChunkArrival(frame, this.#options.arena, () => this.#leaveIfAlone(name, pending));
+        pending.arrival = new ChunkArrival(frame, arena, () => this.#leaveIfAlone(name, pending));
         this.#serveArriving(pending);
       },
       onMore: () => {
         this.#serveArriving(pending);
         pending.arrival?.tellMore();
       },
-      onDone: (outcome) => finish("frame" in outcome ? { frame: outcome.frame, from: "upstream" } : outcome),
+      onDone: (outcome) => {
+        delete pending.leave;
+        if ("frame" in outcome) return finish({ frame: outcome.frame, from: "upstream" });
+        const { arrival } = pending;
+        delete pending.arrival;
+        if (arrival) {
+          arrival.end(outcome.failure);
+          arena.unpin(arrival.frame);
+        }
+        fail(outcome.failure);
+      },
     });
   }
 

@@ -197,8 +197,9 @@ export class FillPlanner {
       const budgetBytes = budgetOf(capacityBytes, settings.demandShare);
       return { id: identity.applianceId, budgetBytes, chunkBytes: identity.chunkBytes, throughputWeight: Math.max(1, capacityBytes) };
     });
-    // A clock that jumps gives a day's allowance at most, and takes none.
-    const elapsedDays = Math.min(1, Math.max(0, nowUnixMs - this.#plan.plannedAtUnixMs) / dayMs);
+    // A clock that jumps, in either direction, gives a day's allowance at most.
+    const sinceMs = nowUnixMs - this.#plan.plannedAtUnixMs;
+    const elapsedDays = sinceMs < 0 ? 1 : sinceMs / dayMs;
     const allowances = new Map(
       members.map(({ id, budgetBytes }) => {
         const perDayBytes = budgetBytes * settings.churnPerDay;
