@@ -19,7 +19,9 @@ const defaultTrace = "requests=3000000,objects=20000,alpha=0.8,size=1MiB..64MiB,
 export function benchPopularityCommand(): Command {
   return new Command("popularity")
     .summary("compare a manifest of popular objects with a disk filled by demand alone, without a server")
-    .description("Compare a manifest of tomorrow's popular objects, with a share left to demand, with disks of the same size that are filled by demand alone.")
+    .description(
+      "Compare a manifest of tomorrow's popular objects, with a share left to demand, with disks of the same size that are filled by demand alone.",
+    )
     .option("--zipf <recipe>", "the trace: requests=N,objects=N,alpha=X,size=A[..B],drift=X,rate=requests per second", defaultTrace)
     .option("--seed <n>", "the same seed makes the same trace", whole, 1)
     .option("--size <size>", "the disk: an amount of bytes, or a share of all objects' bytes", "10%")

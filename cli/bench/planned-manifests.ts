@@ -28,7 +28,13 @@ export function plannedManifests({ objectBytes, budgetBytes, churnPerDay }: Plan
       }
     },
     plan(day) {
-      const histories = levels.map((own, object) => ({ titleId: String(object), ageDays, own, network: undefined, editorialPlaysPerDay: 0 }));
+      const histories = levels.map((own, object) => ({
+        titleId: String(object),
+        ageDays,
+        own,
+        network: undefined,
+        editorialPlaysPerDay: 0,
+      }));
       const demands = forecastPlays(histories, { nowMs: day * dayMs, weekdayFactor: 1 }).map(({ titleId, playsPerDay }) => ({
         titleId,
         playsPerDay,

@@ -8,7 +8,7 @@ import { factsOfTrace } from "../../bench/policies/run-policies.js";
 import { S3FifoPolicy } from "../../bench/policies/s3-fifo-policy.js";
 import { zipfTrace } from "../../bench/policies/zipf-trace.js";
 import type { FilledWay, PopularityResult } from "../../bench/popularity/popularity-result.js";
-import { simulateDemand, simulateManifest } from "../../bench/popularity/simulate-popularity.js";
+import { perfectManifests, simulateDemand, simulateManifest } from "../../bench/popularity/simulate-popularity.js";
 import { benchResultSchema } from "../../bench/report/bench-result.js";
 import { renderHtmlReport } from "../../bench/report/html-report.js";
 import { readCommit, readMachineFacts } from "../../bench/report/machine-facts.js";
@@ -35,7 +35,10 @@ export async function simulatePopularity(options: PopularityOptions): Promise<vo
   const recipe = parseZipfRecipe(options.zipf);
   const requestsPerDay = Math.round(recipe.requestsPerSecond * daySeconds);
   if (recipe.requests < (options.warmUp + 1) * requestsPerDay) {
-    throw new OperatingError("bad-flag", `Cannot simulate: ${recipe.requests} requests are less than ${options.warmUp + 1} days of ${requestsPerDay}`);
+    throw new OperatingError(
+      "bad-flag",
+      `Cannot simulate: ${recipe.requests} requests are less than ${options.warmUp + 1} days of ${requestsPerDay}`,
+    );
   }
   const [size] = parseCacheSizes(options.size);
   const trace = await loadTrace(inTurn(zipfTrace({ ...recipe, seed: options.seed })));
@@ -48,6 +51,12 @@ export async function simulatePopularity(options: PopularityOptions): Promise<vo
   const share = `${Math.round(100 - options.demandShare * 100)} % + demand ${Math.round(options.demandShare * 100)} %`;
   const ways: FilledWay[] = [
     simulateManifest(`manifest ${share}`, { maker, demand: s3Fifo, demandBytes }, trace, how),
+    simulateManifest(
+      "the same, by who knows the day's requests",
+      { maker: perfectManifests(trace, requestsPerDay, budgetBytes), demand: s3Fifo, demandBytes },
+      trace,
+      how,
+    ),
     simulateDemand("demand only, S3-FIFO", s3Fifo, trace, how),
     simulateDemand("demand only, LRU", (policy) => new LruPolicy(policy), trace, how),
   ];
@@ -77,7 +86,10 @@ export async function simulatePopularity(options: PopularityOptions): Promise<vo
 
 function asTable(ways: readonly FilledWay[]): string {
   const percent = (share: number) => `${(share * 100).toFixed(2)} %`;
-  const table = new Table({ head: ["way", "byte hit", "filled per served byte", "churn a day", "worst day"], style: { head: [], border: [] } });
+  const table = new Table({
+    head: ["way", "byte hit", "filled per served byte", "churn a day", "worst day"],
+    style: { head: [], border: [] },
+  });
   for (const way of ways) {
     const churn = [way.churnMeanDay, way.churnWorstDay].map(percent);
     table.push([way.title, percent(way.byteHitRatio), way.fillBytesPerServedByte.toFixed(4), ...churn]);
