@@ -52,6 +52,17 @@ export interface FillProgress {
   failed: { path: string; reason: string }[];
 }
 
+/** What of the manifest the disks keep, and what was cut off because it is larger than its share of them. */
+export interface ManifestKept {
+  version: string;
+  objectsKept: number;
+  /** Chunks of what is kept, and how many there is room for. */
+  chunks: number;
+  chunksMax: number;
+  objectsCut: number;
+  bytesCut: number;
+}
+
 export type MainToFill =
   /** There is a new manifest in `file`. */
   | { type: "manifest"; file: string }
@@ -89,6 +100,7 @@ export type FillToMain =
   | { type: "ask-sources"; id: number; path: string }
   | { type: "progress"; progress: FillProgress }
   | { type: "emptying"; progress: EmptyingProgress }
+  | ({ type: "manifest-cut" } & ManifestKept)
   | { type: "stopped" };
 
 export type MainToServe =

@@ -5,6 +5,7 @@ import { openLog } from "../runtime/log.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { readCertificates } from "./certificates.js";
 import { counterPlace, counterRow } from "./counters.js";
+import { ChunkHits } from "./disk/chunk-hits.js";
 import { DiskSet } from "./disk/disk-set.js";
 import { SlabFiles } from "./disk/slab-files.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
@@ -64,7 +65,8 @@ try {
     counters,
     disks,
     fill,
-    fillOnMiss: settings.miss === "fill",
+    miss: settings.miss,
+    hits: new ChunkHits(data.hits, systemClock),
     index,
     reader,
   });

@@ -17,6 +17,8 @@ interface WorkerData {
   thread: number;
   disks: readonly DiskDescription[];
   diskStates: SharedArrayBuffer;
+  /** How often chunks were asked for lately; see disk/chunk-hits.ts. */
+  hits: SharedArrayBuffer;
   /** Reads that a serving worker has under way at one disk. */
   readsPerDisk: number;
 }
