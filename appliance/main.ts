@@ -118,7 +118,15 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     },
     log,
   });
-  const registry = openApplianceMetrics({ arena, counters, vitals, workers: settings.workers, disks, monitor, slotBytes: geometry.slotBytes });
+  const registry = openApplianceMetrics({
+    arena,
+    counters,
+    vitals,
+    workers: settings.workers,
+    disks,
+    monitor,
+    slotBytes: geometry.slotBytes,
+  });
   const bootId = randomUUID();
   const scheme = settings.listen.tls ? "https" : "http";
   const publicUrl = settings.listen.publicUrl ?? `${scheme}://${hostInUrl(settings.listen.host)}:${port}/`;

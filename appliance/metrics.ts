@@ -65,11 +65,15 @@ export function openApplianceMetrics({ arena, counters, vitals, workers, disks, 
     "Requests that each serving worker received since the start. Very uneven over many clients: connections are not spread.",
     (worker) => counterRow(counters, worker)[counterPlace.requests]!,
   );
-  perWorker("millrace_worker_heap_used_bytes", "What is in use of a serving worker's JavaScript heap, with garbage.", (worker) =>
-    readVitals(vitals, worker).heapUsedBytes,
+  perWorker(
+    "millrace_worker_heap_used_bytes",
+    "What is in use of a serving worker's JavaScript heap, with garbage.",
+    (worker) => readVitals(vitals, worker).heapUsedBytes,
   );
-  perWorker("millrace_worker_heap_total_bytes", "What a serving worker's JavaScript heap has taken from the system.", (worker) =>
-    readVitals(vitals, worker).heapTotalBytes,
+  perWorker(
+    "millrace_worker_heap_total_bytes",
+    "What a serving worker's JavaScript heap has taken from the system.",
+    (worker) => readVitals(vitals, worker).heapTotalBytes,
   );
   gauge({
     name: "millrace_frames",
@@ -142,7 +146,8 @@ export function openApplianceMetrics({ arena, counters, vitals, workers, disks, 
 /** The library's histogram counts in this thread; ours is counted by the workers, and only told here. */
 function loopDelayHistogram(read: () => Vitals[]): Histogram<"worker"> {
   const name = "millrace_event_loop_delay_seconds";
-  const help = "How long an event waits in a serving worker, measured a hundred times a second. Above 5 ms: the worker has too much to do; add workers.";
+  const help =
+    "How long an event waits in a serving worker, measured a hundred times a second. Above 5 ms: the worker has too much to do; add workers.";
   const histogram = new Histogram({ name, help, labelNames: ["worker"], registers: [] });
   const get = async () => ({
     name,

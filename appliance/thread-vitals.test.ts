@@ -26,7 +26,10 @@ test("countLateTicks() counts the ticks that a standstill made impossible, each 
 test("watchVitals() sees its own thread stand still, and tells its heap", async () => {
   const memory = allocateVitals(2);
   watchVitals(memory, 1);
-  const late = () => readVitals(memory, 1).delayCounts.slice(loopDelayBoundsMs.indexOf(50)).reduce((sum, count) => sum + count, 0);
+  const late = () =>
+    readVitals(memory, 1)
+      .delayCounts.slice(loopDelayBoundsMs.indexOf(50))
+      .reduce((sum, count) => sum + count, 0);
   const deadlineMs = performance.now() + 10_000;
   while (late() === 0 || readVitals(memory, 1).heapUsedBytes === 0) {
     assert.ok(performance.now() < deadlineMs, "a standstill was not counted");

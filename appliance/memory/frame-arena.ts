@@ -89,7 +89,16 @@ export function allocateFrameArena({ ramBytes, chunkBytes }: FrameArenaOptions):
   let bucketCount = 16;
   while (bucketCount < frameCount) bucketCount *= 2;
   const words = headerWords + 11 * frameCount + 3 * bucketCount;
-  const memory = { chunkBytes, frameCount, framesPerBank, frameStrideBytes, bucketCount, table: new SharedArrayBuffer(words * 4), banks, atPages };
+  const memory = {
+    chunkBytes,
+    frameCount,
+    framesPerBank,
+    frameStrideBytes,
+    bucketCount,
+    table: new SharedArrayBuffer(words * 4),
+    banks,
+    atPages,
+  };
   FrameArena.initialise(memory);
   return memory;
 }

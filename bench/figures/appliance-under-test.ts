@@ -92,14 +92,15 @@ export class ApplianceUnderTest {
 
   /** POST to the admin port. @throws OperatingError "appliance-refused". */
   async command(path: string, body: unknown): Promise<void> {
-    await this.#ask(path, { method: "POST", body: JSON.stringify(body) });
+    await this.#ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
   }
 
   /** Asks until `condition` holds. @throws OperatingError "condition-missed". */
   async until(condition: (appliance: ApplianceUnderTest) => Promise<boolean>, what: string, timeoutMs = 30_000): Promise<void> {
     const deadlineMs = performance.now() + timeoutMs;
     while (!(await condition(this))) {
-      if (performance.now() > deadlineMs) throw new OperatingError("condition-missed", `Cannot measure: ${what} took longer than ${timeoutMs / 1000} s`);
+      if (performance.now() > deadlineMs)
+        throw new OperatingError("condition-missed", `Cannot measure: ${what} took longer than ${timeoutMs / 1000} s`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }

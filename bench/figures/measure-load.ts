@@ -19,7 +19,10 @@ export interface MeasuredLoad {
 }
 
 /** A plan of the flags, with defaults for what is not said. */
-export function loadPlan(flags: Partial<WorkloadFlags>, target: Pick<LoadTarget, "baseUrl" | "objects"> & { caPem?: string; workers?: number }): LoadPlan {
+export function loadPlan(
+  flags: Partial<WorkloadFlags>,
+  target: Pick<LoadTarget, "baseUrl" | "objects"> & { caPem?: string; workers?: number },
+): LoadPlan {
   return planOf(
     { ...defaultFlags, ...flags },
     { insecure: false, headers: {}, replay: null, workers: 1, ...target, caPem: target.caPem ?? null },

@@ -52,7 +52,12 @@ export const storageCold: FigureMaker = {
       try {
         for (let round = 0; round < run.rounds; round++) {
           run.say(`round ${round + 1} of ${run.rounds}`);
-          const raw = await rawReadRate(slabs[round % slabs.length]!, { pieceBytes: chunkBytes, strideBytes: slotBytes, depth: readsPerDisk, seconds });
+          const raw = await rawReadRate(slabs[round % slabs.length]!, {
+            pieceBytes: chunkBytes,
+            strideBytes: slotBytes,
+            depth: readsPerDisk,
+            seconds,
+          });
           figure.add("raw direct reads of 1 MiB", "bytes/s", raw);
           for (const { name, range, target } of [
             { name: "chunk reads", range: "4KiB", target: { atLeast: 0.9 } },
@@ -71,8 +76,10 @@ export const storageCold: FigureMaker = {
             figure.add(name, "bytes/s", measured);
             figure.add(`${name} ÷ raw`, "share", measured / raw, target);
             const fromDevice = figures.server.diskReadBytes;
-            if (fromDevice !== null) figure.add(`${name}: read from the device ÷ what they needed`, "share", fromDevice / figures.seconds / readRate);
-            if (figures.server.cpuSeconds !== null) figure.add(`${name}: processor of the appliance`, "share", figures.server.cpuSeconds / figures.seconds);
+            if (fromDevice !== null)
+              figure.add(`${name}: read from the device ÷ what they needed`, "share", fromDevice / figures.seconds / readRate);
+            if (figures.server.cpuSeconds !== null)
+              figure.add(`${name}: processor of the appliance`, "share", figures.server.cpuSeconds / figures.seconds);
             const delay = quantileBetween("millrace_event_loop_delay_seconds", 0.99, { from, to });
             if (delay !== undefined) figure.add(`${name}: event-loop delay p99`, "ms", delay * 1000, { atMost: 5 });
           }
