@@ -40,12 +40,13 @@ const kinds = {
       socket.pause();
       socket.write(request);
     }),
-  /** Leaves at a random moment of the response, half of them with a reset. */
+  /** Leaves at a random moment, half of them with a reset; a quarter in mid-response. It asks for a part: a hundred greedy readers would be a load, not a trick. */
   aborts: () =>
     open((socket, tcp) => {
       socket.resume();
-      socket.write(request);
-      setTimeout(() => (Math.random() < 0.5 ? tcp.destroy() : tcp.resetAndDestroy()), Math.random() * 200);
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nRange: bytes=0-262143\r\n\r\n`);
+      if (Math.random() < 0.25) return void setTimeout(() => tcp.resetAndDestroy(), Math.random() * 3);
+      setTimeout(() => (Math.random() < 0.5 ? tcp.destroy() : tcp.resetAndDestroy()), Math.random() * 2000);
     }),
   /** Reads a byte every few milliseconds. */
   readsByte: () => {
