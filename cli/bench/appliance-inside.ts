@@ -68,6 +68,7 @@ export const applianceInside: ApplianceInside = {
           path: object.path,
           objectKey: objectKeyOf(object),
           chunk,
+          stampUnixMs: 1,
           diskNumber: done % disks,
           slot: slotsForReal + Math.floor(done / disks),
         });
