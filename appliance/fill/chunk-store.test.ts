@@ -315,7 +315,7 @@ test("ChunkStore evicts the chunks that nobody asked for again before those that
   for (const chunk of range(0, 20)) await give(chunk);
   for (const _ of range(0, 3)) {
     nowMs += tickMs;
-    for (const chunk of range(0, 10)) for (const _part of range(0, 5)) hits.note(objectKeyOf(object).readInt32LE(0), chunk);
+    for (const chunk of range(0, 10)) for (let times = 0; times < 5; times++) hits.note(objectKeyOf(object).readInt32LE(0), chunk);
   }
   for (const chunk of range(20, 60)) await give(chunk);
   for (const chunk of range(0, 10)) assert.ok(stage.store.holds(objectKeyOf(object), chunk), `chunk ${chunk} is gone`);

@@ -67,7 +67,7 @@ async function openGetter(context: TestContext, { miss = "fill", frames = 200, d
   const served = (record: ObjectRecord) => ({ record, key: objectKeyOf(record), keyWords: objectKeyWords(objectKeyOf(record)) });
   const get = (chunk: number, of = object) =>
     new Promise<ChunkOutcome>((resolve) =>
-      getter.get(served(of) as Parameters<ChunkGetter["get"]>[0], chunk, 0, (outcome) => {
+      getter.get(served(of) as Parameters<ChunkGetter["get"]>[0], chunk, { via: [], firstByte: 0 }, (outcome) => {
         if ("frame" in outcome) stage.arena.unpin(outcome.frame);
         resolve(outcome);
       }),
