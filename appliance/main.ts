@@ -100,6 +100,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   let progress: FillProgress | undefined;
   let kept: ManifestKept | undefined;
   let member: FleetMember | undefined;
+  let heat: HeatJournal | undefined;
   let inventory: DiskInventory | undefined;
   let serving: ServeWorkers | undefined;
   const monitor = new DiskMonitor({
@@ -181,6 +182,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       disks: storage.statuses(),
       manifest: kept ? manifestStatusOf(kept) : null,
       fill: progress ?? null,
+      heat: heat ? { reportsWaiting: heat.counts.waiting, reportsDropped: heat.counts.dropped } : null,
     }),
     actions: {
       "/disks/add": (body) => whenLive(() => storage.addDisk(body)),
@@ -244,7 +246,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     tellFill({ type: "token-keys", keys: rules.keys });
   };
   const manifest = new ManifestFile(settings.index);
-  const heat = new HeatJournal({ folder: join(settings.index, "heat"), clock: systemClock, log, intervalMs: settings.heat.interval });
+  heat = new HeatJournal({ folder: join(settings.index, "heat"), clock: systemClock, log, intervalMs: settings.heat.interval });
   const heatCollector = new HeatCollector(heatMemory, settings.workers);
   const collectHeat = () => {
     const collected = new Map<string, ObjectHeatSums>();
