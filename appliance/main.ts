@@ -192,9 +192,15 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         if (whyNotReady !== "draining") process.kill(process.pid, "SIGTERM");
         return { state: "draining", deadlineSeconds: settings.drain.deadline / 1000 };
       },
+      "/fill/pause": async () => pauseFill(true),
+      "/fill/resume": async () => pauseFill(false),
       "/purge": (body) => whenLive(() => storage.purge(body)),
     },
   });
+  const pauseFill = (paused: boolean) => {
+    tellFill({ type: "pause-fill", paused });
+    return { paused };
+  };
   const whenLive = async (action: () => Promise<unknown>) => {
     if (whyNotReady) throw new OperatingError("not-ready", `Cannot do this now: the appliance is ${whyNotReady}`, { retryable: true });
     return action();
@@ -346,7 +352,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     else if (message.type === "emptying") void storage.noteEmptying(message.progress);
     else if (message.type === "ask-sources") {
       const { id, path } = message;
-      void (member?.rankSources(path) ?? Promise.resolve([])).then((urls) => tellFill({ type: "sources", id, urls }));
+      void Promise.resolve(member?.rankSources(path)).then((ranked) => tellFill({ type: "sources", id, ranked }));
     }
   });
   // By the manifest of before until the control plane has another.

@@ -10,10 +10,12 @@ import {
   type ManifestProgress,
   type ServingTotals,
 } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
+import { SourceScope } from "../../fill-protocol/generated/millrace/fill/v1/fill.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Log } from "../../runtime/log.js";
 import { messageOf } from "../../runtime/operating-error.js";
 import type { FillProgress } from "../fill-messages.js";
+import type { RankedSource, RankedSources } from "../fill/escalation.js";
 import type { ManifestFile } from "../manifest-file.js";
 import type { ControlPlaneClient } from "./control-plane-client.js";
 import type { HeatJournal } from "./heat-journal.js";
@@ -96,14 +98,24 @@ export class FleetMember {
     this.#options.client.close();
   }
 
-  /** URLs of appliances that have an object, best first; none when the control plane is away. */
-  async rankSources(path: string): Promise<string[]> {
-    if (!this.#connected) return [];
+  /** Where an object may be had, and when; undefined when the control plane is away. */
+  async rankSources(path: string): Promise<RankedSources | undefined> {
+    if (!this.#connected) return undefined;
+    const { client, self } = this.#options;
     try {
-      const { sources } = await this.#options.client.rankSources({ applianceId: this.#options.self.identity().applianceId, path });
-      return sources.map(({ dataUrl }) => dataUrl);
+      const answer = await client.rankSources({ applianceId: self.identity().applianceId, path });
+      return {
+        sources: answer.sources.map(({ dataUrl: url, scope, hops, applianceId }) => ({ url, scope: scopeOf(scope), hops, applianceId })),
+        steps: answer.steps.map(({ scope, maxHops, waitSeconds, maxBytesPerSecond }) => ({
+          scope: scopeOf(scope),
+          maxHops,
+          waitSeconds,
+          maxBytesPerSecond: Number(maxBytesPerSecond),
+        })),
+        validSeconds: answer.validSeconds,
+      };
     } catch {
-      return [];
+      return undefined;
     }
   }
 
@@ -261,6 +273,12 @@ export class FleetMember {
     };
     this.#options.onLease(this.#lease);
   }
+}
+
+/** What a newer control plane may name besides is taken for the furthest that is known. */
+function scopeOf(scope: SourceScope): RankedSource["scope"] {
+  if (scope === SourceScope.SOURCE_SCOPE_CLUSTER) return "cluster";
+  return scope === SourceScope.SOURCE_SCOPE_TIER ? "tier" : "origin";
 }
 
 /** The control plane has answered, and said no. */
