@@ -14,6 +14,7 @@ import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
 import { DiskInventory } from "./agent/disk-inventory.js";
+import { EscalationFile } from "./agent/escalation-file.js";
 import { HeatJournal } from "./agent/heat-journal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
@@ -342,6 +343,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         }
       },
       manifest,
+      escalation: new EscalationFile(join(settings.index, "escalation.json")),
       onManifest: () => tellFill({ type: "manifest", file: manifest.path }),
       heat,
     });
