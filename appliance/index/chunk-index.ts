@@ -353,8 +353,12 @@ export class ChunkIndex {
   async commitChunks(placed: readonly PlacedChunk[]): Promise<PlacedChunk[]> {
     return this.#root.transaction(() => {
       const outdated: PlacedChunk[] = [];
+      // Chunks of one object come one after another: a fifth of the time of a commit went into asking this for each.
+      let object: { path: string; objectKey: Buffer; isNewest: boolean } = { path: "", objectKey: Buffer.alloc(0), isNewest: false };
       for (const one of placed) {
         const { path, objectKey, chunk, diskNumber, slot, stampUnixMs } = one;
+        if (object.path !== path || !object.objectKey.equals(objectKey))
+          object = { path, objectKey, isNewest: this.#isNewest(path, objectKey) };
         const place = { diskNumber, slot };
         const key = chunkKeyOf(objectKey, chunk);
         // A transaction that failed before this one may have left the slot with what it held: that is overwritten by now.
@@ -364,7 +368,7 @@ export class ChunkIndex {
           void this.#slots.remove(slotKeyOf(place));
           this.#addHeld(overwritten.objectKey, "", diskNumber, -1);
         }
-        if (!this.#isNewest(path, objectKey)) {
+        if (!object.isNewest) {
           outdated.push(one);
           continue;
         }
