@@ -92,7 +92,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const vitals = allocateVitals(settings.workers);
   const port = await takePort(settings.listen.host, settings.listen.port);
   const hits = allocateChunkHits(disks.disks.reduce((sum, { slotCount }) => sum + slotCount, 0));
-  const shared = { arena: arenaMemory, counters, vitals, diskStates: disks.memory, hits, readsPerDisk: readsPerDisk.reads };
+  const shared = { applianceId, arena: arenaMemory, counters, vitals, diskStates: disks.memory, hits, readsPerDisk: readsPerDisk.reads };
   const heatMemory = allocateHeat(settings.workers);
 
   let whyNotReady: "starting" | "draining" | undefined = "starting";
@@ -287,7 +287,10 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       })),
     requestHeadroom: () =>
       whyNotReady ? 0 : Math.max(0, settings.workers * settings.limits.requestsPerWorker - sumCounter(counters, "underWay")),
-    fillHeadroom: () => self.requestHeadroom(),
+    fillHeadroom: () =>
+      whyNotReady
+        ? 0
+        : Math.max(0, settings.workers * settings.limits.fillRequestsPerWorker - sumCounter(counters, "fillRequestsUnderWay")),
     fillProgress: () => progress,
     isDraining: () => whyNotReady === "draining",
   };
