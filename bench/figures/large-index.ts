@@ -43,8 +43,12 @@ export const largeIndex: FigureMaker = {
       chunkBytes,
       chunks,
       disks: diskCount,
-      onProgress: (done) => run.say(`index: ${done.toLocaleString("en")} chunks`),
+      onProgress: (done) => {
+        run.say(`index: ${done.toLocaleString("en")} chunks`);
+        return !run.signal.aborted;
+      },
     });
+    if (run.signal.aborted) return;
     figure.add("commits of chunks, 20 000 at a time", "per second", chunks / ((performance.now() - startedAtMs) / 1000));
     const times = await run.inside.timeLookups(indexFolder, { chunkBytes, lookups: run.quick ? 20_000 : 300_000 });
     figure.add("lookup p50", "µs", times[Math.floor(times.length / 2)]!);

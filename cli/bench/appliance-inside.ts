@@ -73,7 +73,7 @@ export const applianceInside: ApplianceInside = {
         placed.push({ path: object.path, objectKey, chunk, stampUnixMs: 1, diskNumber: done % disks, slot });
       }
       await index.commitChunks(placed);
-      onProgress(done);
+      if (!onProgress(done)) break;
     }
     await index.close();
   },
