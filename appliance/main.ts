@@ -136,6 +136,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     log,
   });
   const registry = openApplianceMetrics({
+    fillProgress: () => progress,
     arena,
     counters,
     vitals,
