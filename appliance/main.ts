@@ -66,7 +66,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   // Mistyped URLs are found here, by name, and not in a worker.
   for (const upstream of settings.upstreams)
     await openUpstream(upstream, { connections: 1, connectTimeoutMs: 1, silenceTimeoutMs: 1 }).close();
-  const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url);
+  const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url, settings.controlPlane.key);
   await lockIndex(settings.index);
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
