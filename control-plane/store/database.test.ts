@@ -190,6 +190,28 @@ eachStore("storeErrorOf() tells a database in need from a mistake of ours", asyn
   assert.equal(storeErrorOf(mistake), undefined);
 });
 
+test("a full disk rolls the transaction back, is said, and is used again when there is space", async () => {
+  const store = await openStore(`sqlite:${join(temporaryFolder(), "a.db")}`);
+  const row = (key: string, answer: string) => ({ scope: "s", idempotency_key: key, request_hash: "", answer, created_at_unix_ms: 1 });
+  const write = (answer: string) =>
+    transact(store, async (transaction) => {
+      await transaction.insertInto("idempotency_key").values(row("small", "")).execute();
+      await transaction.insertInto("idempotency_key").values(row("large", answer)).execute();
+    });
+  try {
+    const { rows } = await sql<{ page_count: number }>`pragma page_count`.execute(store);
+    await sql.raw(`pragma max_page_count = ${rows[0]!.page_count + 10}`).execute(store);
+    const error: unknown = await write("x".repeat(1_000_000)).catch((error: unknown) => error);
+    assert.equal(storeErrorOf(error)?.code, "store-unavailable", String(error));
+    assert.deepEqual(await store.selectFrom("idempotency_key").selectAll().execute(), []);
+    await sql.raw("pragma max_page_count = 100000").execute(store);
+    await write("x".repeat(1_000_000));
+    assert.equal((await store.selectFrom("idempotency_key").select("scope").execute()).length, 2);
+  } finally {
+    await store.destroy();
+  }
+});
+
 test("a SQLite file that another process holds is waited for, then store-unavailable", { timeout: 30_000 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), "millrace-store-"));
   const url = `sqlite:${join(folder, "a.db")}`;
