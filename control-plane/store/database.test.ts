@@ -10,6 +10,7 @@ import { startMariadb } from "../../tests/support/database-servers.js";
 import { eachStore, eachStoreUrl } from "../../tests/support/each-store.js";
 import { requireProgram } from "../../tests/support/require-program.js";
 import { temporaryFolder } from "../../tests/support/temporary-folder.js";
+import { readClockDifferenceMs } from "./clock-difference.js";
 import { openStore } from "./database.js";
 import { migrations } from "./migrations.js";
 import { redactedUrl } from "./redacted-url.js";
@@ -182,6 +183,15 @@ eachStore("a transaction that reads before it writes is never overtaken, without
     }),
   );
   assert.deepEqual(await store.selectFrom("catalog_revision").select("revision").execute(), [{ revision: 20 }]);
+});
+
+eachStore("readClockDifferenceMs() finds a clock that is ahead of the server's", async ({ store, kind }) => {
+  for (const aheadMs of [0, 90_000, -90_000]) {
+    const clock = { unixMs: () => Date.now() + aheadMs, monotonicMs: () => 0 };
+    const differenceMs = await readClockDifferenceMs(store, clock);
+    if (kind === "sqlite") assert.equal(differenceMs, 0);
+    else assert.ok(Math.abs(differenceMs - aheadMs) < 5000, String(differenceMs));
+  }
 });
 
 eachStore("storeErrorOf() tells a database in need from a mistake of ours", async ({ store }) => {
