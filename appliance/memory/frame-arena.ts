@@ -26,6 +26,7 @@
 //
 // Replacement is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP '23): a tenth of the frames
 // are a small queue for newcomers, the rest is the main queue, and a ghost table remembers who left the small queue.
+import { chunkHashOf } from "../chunk-hash.js";
 import { allocatePages } from "./page-memory.js";
 
 const headerWords = 16;
@@ -494,12 +495,6 @@ export class FrameArena {
   }
 }
 
-/** Object keys are parts of a SHA-256, so their words are spread well; the chunk number is mixed in (murmur3's finaliser). */
 function hashOf(key: Int32Array, chunk: number): number {
-  let hash = key[0]! ^ Math.imul(chunk + 1, 0x9e3779b1);
-  hash ^= hash >>> 16;
-  hash = Math.imul(hash, 0x85ebca6b);
-  hash ^= hash >>> 13;
-  hash = Math.imul(hash, 0xc2b2ae35);
-  return hash ^ (hash >>> 16);
+  return chunkHashOf(key[0]!, chunk);
 }
