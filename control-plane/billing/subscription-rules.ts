@@ -57,7 +57,9 @@ export function startSubscription({ plan, priceMinor, coupon }: SubscribeRequest
     canceledAtUnixMs: undefined,
     paidOnce: false,
   };
-  return hasTrial ? { subscription } : beginPeriod(subscription, { fromUnixMs: nowUnixMs, planName: plan.name, first: true }, circumstances);
+  return hasTrial
+    ? { subscription }
+    : beginPeriod(subscription, { fromUnixMs: nowUnixMs, planName: plan.name, first: true }, circumstances);
 }
 
 /**
@@ -86,7 +88,8 @@ export function changePlan(
   circumstances: Circumstances,
 ): Decision {
   const { account, tax, nowUnixMs, newId } = circumstances;
-  if (subscription.planId === plan.planId) throw new OperatingError("plan-same", `Cannot change the plan: the subscription has plan ${plan.planId} already`);
+  if (subscription.planId === plan.planId)
+    throw new OperatingError("plan-same", `Cannot change the plan: the subscription has plan ${plan.planId} already`);
   if (subscription.status !== "trialing" && subscription.status !== "active") throw wrongStatus("change the plan", subscription);
   const changed: Subscription = { ...subscription, planId: plan.planId, priceMinor, interval: plan.interval };
   const { charged } = subscription;
@@ -152,7 +155,10 @@ export function resumeSubscription(subscription: Subscription, nowUnixMs: number
 }
 
 /** Now, or when what was paid for is over. */
-export function cancelSubscription(subscription: Subscription, { atOnce, nowUnixMs }: { atOnce: boolean; nowUnixMs: number }): Subscription {
+export function cancelSubscription(
+  subscription: Subscription,
+  { atOnce, nowUnixMs }: { atOnce: boolean; nowUnixMs: number },
+): Subscription {
   if (subscription.status === "canceled") throw wrongStatus("cancel", subscription);
   // Nothing that is paid for is left to wait for.
   const endsNow = atOnce || subscription.status === "past_due";

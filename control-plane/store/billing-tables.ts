@@ -60,7 +60,11 @@ export const billingTables: Migration = {
       .addColumn("state", sql`longtext`, (column) => column.notNull())
       .execute();
     await createIndex(database, { table: "subscription", name: "subscription_open" }, { columns: ["open_account_id"], unique: true });
-    await createIndex(database, { table: "subscription", name: "subscription_by_account" }, { columns: ["account_id", "created_at_unix_ms"] });
+    await createIndex(
+      database,
+      { table: "subscription", name: "subscription_by_account" },
+      { columns: ["account_id", "created_at_unix_ms"] },
+    );
     await createIndex(database, { table: "subscription", name: "subscription_by_renewal" }, { columns: ["renews_at_unix_ms"] });
     await make("invoice")
       .addColumn("invoice_id", "varchar(64)", (column) => column.primaryKey())
@@ -126,7 +130,11 @@ export const billingTables: Migration = {
       .addColumn("amount_minor", "bigint", (column) => column.notNull())
       .addPrimaryKeyConstraint("ledger_posting_key", ["reference", "ledger_account"])
       .execute();
-    await createIndex(database, { table: "ledger_posting", name: "ledger_posting_by_account" }, { columns: ["ledger_account", "currency"] });
+    await createIndex(
+      database,
+      { table: "ledger_posting", name: "ledger_posting_by_account" },
+      { columns: ["ledger_account", "currency"] },
+    );
     await make("provider_event")
       .addColumn("event_id", "varchar(200)", (column) => column.primaryKey())
       .addColumn("received_at_unix_ms", "bigint", (column) => column.notNull())
@@ -138,6 +146,10 @@ export const billingTables: Migration = {
       .addColumn("started_at_unix_ms", "bigint", (column) => column.notNull())
       .addColumn("expires_at_unix_ms", "bigint", (column) => column.notNull())
       .execute();
-    await createIndex(database, { table: "stream_slot", name: "stream_slot_by_account" }, { columns: ["account_id", "expires_at_unix_ms"] });
+    await createIndex(
+      database,
+      { table: "stream_slot", name: "stream_slot_by_account" },
+      { columns: ["account_id", "expires_at_unix_ms"] },
+    );
   },
 };
