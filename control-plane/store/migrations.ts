@@ -4,6 +4,7 @@ import { billingTables } from "./billing-tables.js";
 import { fillPlanTables } from "./fill-plan-tables.js";
 import { firstTables } from "./first-tables.js";
 import { idempotencyTables } from "./idempotency-tables.js";
+import { loginTables } from "./login-tables.js";
 import { tokenKeyTables } from "./token-key-tables.js";
 
 /**
@@ -16,6 +17,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0001-first-tables": firstTables,
   "0002-idempotency": idempotencyTables,
   "0020-billing": billingTables,
+  "0010-login": loginTables,
   "0040-token-keys": tokenKeyTables,
   "0050-fill-plan": fillPlanTables,
 };

@@ -1,4 +1,5 @@
 // The tables of the control plane, as the queries see them.
+import type { LoginTables } from "./login-tables.js";
 
 export interface TitleTable {
   title_id: string;
@@ -279,6 +280,7 @@ export interface Schema {
   ledger_posting: LedgerPostingTable;
   provider_event: ProviderEventTable;
   stream_slot: StreamSlotTable;
+export interface Schema extends LoginTables {
   idempotency_key: IdempotencyKeyTable;
   heat_cursor: HeatCursorTable;
   heat_region: HeatRegionTable;
