@@ -44,6 +44,7 @@ const service = new FillService({
   chunkBytes: settings.chunk,
   counters: counterRow(data.counters, data.thread),
   disks,
+  geometry,
   index,
   log,
   fetchesMax: settings.fill.fetches,
@@ -70,6 +71,7 @@ const emptier = new DiskEmptier({
   arena,
   chunkBytes: settings.chunk,
   disks,
+  geometry,
   index,
   reader,
   store,
@@ -77,7 +79,16 @@ const emptier = new DiskEmptier({
   onProgress: (progress) => tell({ type: "emptying", progress }),
   log,
 });
-const scrubber = new DiskScrubber({ chunkBytes: settings.chunk, disks, index, reader, store, roundMs: settings.scrub.every, log });
+const scrubber = new DiskScrubber({
+  chunkBytes: settings.chunk,
+  disks,
+  geometry,
+  index,
+  reader,
+  store,
+  roundMs: settings.scrub.every,
+  log,
+});
 
 parentPort!.on("message", (message: MainToFill) => {
   switch (message.type) {

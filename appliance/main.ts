@@ -22,7 +22,7 @@ import { DiskMonitor } from "./disk/disk-monitor.js";
 import { ioThreadsOf, readsPerDiskOf } from "./disk/io-threads.js";
 import { openDisks } from "./disk/open-disks.js";
 import { probeDisk } from "./disk/probe-disk.js";
-import { slabGeometryOf } from "./disk/slab-geometry.js";
+import { fullSlotsPerExtent, slabGeometryOf } from "./disk/slab-geometry.js";
 import type { FillProgress, FillToMain, MainToFill } from "./fill-messages.js";
 import { openUpstream } from "./fill/open-upstream.js";
 import { ChunkIndex } from "./index/chunk-index.js";
@@ -116,7 +116,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     },
     log,
   });
-  const registry = openApplianceMetrics({ arena, counters, disks, monitor, slotBytes: geometry.slotBytes });
+  const registry = openApplianceMetrics({ arena, counters, disks, monitor });
   const bootId = randomUUID();
   const scheme = settings.listen.tls ? "https" : "http";
   const publicUrl = settings.listen.publicUrl ?? `${scheme}://${hostInUrl(settings.listen.host)}:${port}/`;
@@ -195,7 +195,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
 
   const leaseFile = join(settings.index, "lease.json");
   const role = settings.site.role === "edge" ? ApplianceRole.APPLIANCE_ROLE_EDGE : ApplianceRole.APPLIANCE_ROLE_STORAGE;
-  const heldBytes = () => disks.disks.reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
+  const heldBytes = () => disks.disks.reduce((sum, { diskNumber }) => sum + disks.usedBytesOf(diskNumber), 0);
   const self: ApplianceSelf = {
     identity: () => ({
       applianceId: applianceId!,
@@ -207,7 +207,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       capacityBytes: BigInt(
         disks.disks
           .filter(({ diskNumber }) => !disks.isLost(diskNumber))
-          .reduce((sum, { slotCount }) => sum + slotCount * settings.chunk, 0),
+          .reduce((sum, { extentCount }) => sum + extentCount * fullSlotsPerExtent * settings.chunk, 0),
       ),
       chunkBytes: settings.chunk,
       softwareVersion: packageVersion,

@@ -12,11 +12,10 @@ export interface ApplianceMetricsOptions {
   counters: SharedArrayBuffer;
   disks: DiskSet;
   monitor: DiskMonitor;
-  slotBytes: number;
 }
 
 /** A registry that reads everything anew at each scrape. */
-export function openApplianceMetrics({ arena, counters, disks, monitor, slotBytes }: ApplianceMetricsOptions): Registry {
+export function openApplianceMetrics({ arena, counters, disks, monitor }: ApplianceMetricsOptions): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
 
@@ -75,7 +74,8 @@ export function openApplianceMetrics({ arena, counters, disks, monitor, slotByte
       },
     });
   perDisk("millrace_disk_capacity_bytes", "What a disk may hold, by its setting.", ({ capacityBytes }) => capacityBytes);
-  perDisk("millrace_disk_used_bytes", "Slots in use on a disk.", ({ diskNumber }) => disks.usedSlotsOf(diskNumber) * slotBytes);
+  perDisk("millrace_disk_used_bytes", "Slots in use on a disk.", ({ diskNumber }) => disks.usedBytesOf(diskNumber));
+  perDisk("millrace_disk_chunks", "Chunks on a disk.", ({ diskNumber }) => disks.usedSlotsOf(diskNumber));
   perDisk("millrace_disk_errors", "Errors of a disk since the start.", ({ diskNumber }) => disks.errorsOf(diskNumber));
   perDisk("millrace_disk_late_reads", "Reads of a disk that missed their deadline; they were answered from upstream.", ({ diskNumber }) =>
     disks.lateReadsOf(diskNumber),

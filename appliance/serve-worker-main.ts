@@ -64,6 +64,7 @@ try {
     disks,
     fill,
     fillOnMiss: settings.miss === "fill",
+    geometry,
     index,
     reader,
   });

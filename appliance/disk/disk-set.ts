@@ -6,7 +6,8 @@ export interface DiskDescription {
   uuid: string;
   path: string;
   capacityBytes: number;
-  slotCount: number;
+  /** Extents that its capacity has room for. */
+  extentCount: number;
 }
 
 /** In the order of how little may be done with a disk. */
@@ -27,7 +28,9 @@ const words = {
   full: 9,
   hanging: 10,
 } as const;
-const histogramAt = 12;
+/** A 64-bit float: bytes of more than 16 TiB do not fit into a count of pages. */
+const usedBytesAt = 12;
+const histogramAt = 14;
 
 /** Read times are counted in buckets of a quarter of an octave: every bound is 19 % above the one before. */
 const bucketsPerOctave = 4;
@@ -48,6 +51,7 @@ export class DiskSet {
   readonly memory: SharedArrayBuffer;
   readonly #disks: DiskDescription[];
   readonly #words: Int32Array;
+  readonly #floats: Float64Array;
   readonly #place = new Map<number, number>();
 
   constructor(
@@ -56,6 +60,7 @@ export class DiskSet {
   ) {
     this.memory = memory;
     this.#words = new Int32Array(memory);
+    this.#floats = new Float64Array(memory);
     this.#disks = [];
     for (const disk of disks) this.add(disk);
   }
@@ -170,8 +175,14 @@ export class DiskSet {
     return this.#load(diskNumber, "lateReads");
   }
 
-  setUsedSlots(diskNumber: number, count: number): void {
-    this.#store(diskNumber, "usedSlots", count);
+  /** Slots that hold a chunk, or are being written, and the bytes that they take on the disk. */
+  setUsed(diskNumber: number, { slots, bytes }: { slots: number; bytes: number }): void {
+    this.#store(diskNumber, "usedSlots", slots);
+    this.#floats[(this.#at(diskNumber) + usedBytesAt) / 2] = bytes;
+  }
+
+  usedBytesOf(diskNumber: number): number {
+    return this.#floats[(this.#at(diskNumber) + usedBytesAt) / 2]!;
   }
 
   usedSlotsOf(diskNumber: number): number {

@@ -96,7 +96,8 @@ export class SlabFiles {
   async #openSlab(disk: DiskDescription, slab: number, path: string): Promise<SlabFile> {
     const descriptor = await openFile(path, this.#flags, 0o644);
     try {
-      if (this.#flags !== constants.O_RDONLY) await truncate(descriptor, this.#geometry.slotBytes * slotsIn(this.#geometry, disk, slab));
+      if (this.#flags !== constants.O_RDONLY)
+        await truncate(descriptor, this.#geometry.extentBytes * extentsIn(this.#geometry, disk, slab));
     } catch (error) {
       await closeFile(descriptor);
       throw error;
@@ -105,6 +106,6 @@ export class SlabFiles {
   }
 }
 
-function slotsIn(geometry: SlabGeometry, disk: DiskDescription, slab: number): number {
-  return Math.min(geometry.slotsPerSlab, disk.slotCount - slab * geometry.slotsPerSlab);
+function extentsIn(geometry: SlabGeometry, disk: DiskDescription, slab: number): number {
+  return Math.min(geometry.extentsPerSlab, disk.extentCount - slab * geometry.extentsPerSlab);
 }

@@ -7,7 +7,7 @@ import { readv } from "node:fs";
 import { uuidBytesOf, type DiskDescription, type DiskSet } from "./disk-set.js";
 import { slabOf, slotOffsetOf, type SlabGeometry } from "./slab-geometry.js";
 import type { SlabFile, SlabFiles } from "./slab-files.js";
-import { findSlotMismatch, slotHeaderBytes, type SlotMismatch } from "./slot-header.js";
+import { findSlotMismatch, fullSlotHeaderBytes, type SlotMismatch } from "./slot-header.js";
 
 /** What was wanted from a slot. */
 export interface SlotRead {
@@ -16,6 +16,8 @@ export interface SlotRead {
   objectKey: Uint8Array;
   chunk: number;
   lengthBytes: number;
+  /** Of the slot's header; see slotShapeOf. */
+  headerBytes: number;
   /** At least `lengthBytes`; nobody else may touch it until the answer, and after the answer "late" not until `onLateEnd`. */
   into: Uint8Array;
   /** Called after "late", when nothing will be written into `into` any more. */
@@ -181,17 +183,18 @@ export class SlotReader {
       queueMicrotask(() => fail(error as Error));
       return;
     }
-    const header = this.#freeHeaders.pop() ?? Buffer.allocUnsafe(slotHeaderBytes);
+    const whole = this.#freeHeaders.pop() ?? Buffer.allocUnsafe(fullSlotHeaderBytes);
+    const header = read.headerBytes === whole.length ? whole : whole.subarray(0, read.headerBytes);
     const into = read.into.length === read.lengthBytes ? read.into : read.into.subarray(0, read.lengthBytes);
     this.#readVector(file.descriptor, [header, into], slotOffsetOf(geometry, read.slot), (error, bytesRead) => {
       const tookMs = performance.now() - pending.startedAtMs;
       let outcome: SlotReadOutcome = "torn";
-      if (!error && bytesRead === slotHeaderBytes + read.lengthBytes && !pending.answered) {
+      if (!error && bytesRead === header.length + read.lengthBytes && !pending.answered) {
         // A slab that was cut short reads short: what is missing is a torn slot.
         const { objectKey, chunk, lengthBytes } = read;
         outcome = findSlotMismatch(header, into, { diskUuid: queue.uuid, objectKey, chunk, lengthBytes }) ?? "ok";
       }
-      this.#freeHeaders.push(header);
+      this.#freeHeaders.push(whole);
       disks.countRead(read.diskNumber, tookMs, !pending.answered);
       if (error) return fail(error);
       disks.countSuccess(read.diskNumber);

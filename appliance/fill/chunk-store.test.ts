@@ -70,28 +70,28 @@ test("ChunkStore turns chunks away beyond waitingMax, and lets go of them", asyn
 });
 
 test("ChunkStore evicts the oldest chunks of full disks, and index, slots and counts stay right", async (context) => {
-  const stage = openStoreStage(context, { slots: [3, 2] });
+  const stage = openStoreStage(context, { slots: [8, 8] });
   for (const chunk of range(0, 40)) {
     stage.give(object, [chunk]);
     await stage.store.flush();
   }
   const held = range(0, 40).filter((chunk) => stage.store.holds(objectKeyOf(object), chunk));
-  assert.equal(held.length, 5);
-  assert.equal(stage.index.chunksHeldOf(objectKeyOf(object)), 5);
+  assert.equal(held.length, 16);
+  assert.equal(stage.index.chunksHeldOf(objectKeyOf(object)), 16);
   for (const chunk of held) assert.equal(await stage.readChunk(object, chunk), "ok");
   assert.ok(held.includes(39), "the newest is held");
-  assert.equal(stage.count("chunksEvicted"), 35);
-  assert.deepEqual([[...stage.index.usedSlots(0)], [...stage.index.usedSlots(1)]], [range(0, 3), range(0, 2)]);
+  assert.equal(stage.count("chunksEvicted"), 24);
+  assert.deepEqual([[...stage.index.usedSlots(0)], [...stage.index.usedSlots(1)]], [range(1, 9), range(1, 9)]);
 });
 
 test("ChunkStore stores what fits of a batch that is larger than all disks, and no slot is given twice in it", async (context) => {
-  const stage = openStoreStage(context, { slots: [3, 2] });
+  const stage = openStoreStage(context, { slots: [8, 8] });
   stage.give(object, range(0, 30));
   await stage.store.flush();
   const held = range(0, 30).filter((chunk) => stage.store.holds(objectKeyOf(object), chunk));
-  assert.equal(held.length, 5);
+  assert.equal(held.length, 16);
   for (const chunk of held) assert.equal(await stage.readChunk(object, chunk), "ok");
-  assert.deepEqual([stage.count("chunksStored"), stage.count("chunksNotStored")], [5, 25]);
+  assert.deepEqual([stage.count("chunksStored"), stage.count("chunksNotStored")], [16, 14]);
 });
 
 test("ChunkStore stores objects whose last chunk is whole, short, or one byte, with chunks of one byte too", async (context) => {
@@ -109,9 +109,13 @@ test("ChunkStore stores objects whose last chunk is whole, short, or one byte, w
 
 test("ChunkStore does not forget a chunk in the index before it must, nor name a slot before it is synced", async (context) => {
   const steps: string[] = [];
-  const stage = openStoreStage(context, { slots: [1] });
-  const indexed = () => [0, 1].filter((chunk) => stage.index.findChunk(objectKeyOf(object), chunk)).join();
+  const stage = openStoreStage(context, { slots: [8] });
+  const indexed = () =>
+    range(0, 9)
+      .filter((chunk) => stage.index.findChunk(objectKeyOf(object), chunk))
+      .join("");
   const writer = {
+    cut: (...of: Parameters<typeof stage.writer.cut>) => stage.writer.cut(...of),
     write: async (write: SlotWrite) => {
       steps.push(`write ${write.chunk}: index has ${indexed()}`);
       await stage.writer.write(write);
@@ -123,20 +127,22 @@ test("ChunkStore does not forget a chunk in the index before it must, nor name a
   };
   await stage.index.putObject(object, undefined);
   const store = new ChunkStore({ ...stage, waitingMax: 9, onHeldChanged: () => {}, writer: writer as typeof stage.writer });
-  for (const chunk of [0, 1]) {
+  for (const chunk of range(0, 9)) {
     const frame = stage.publish(object, chunk);
     store.store(object, chunk, frame);
     stage.arena.unpin(frame);
     await store.flush();
   }
-  assert.deepEqual(steps, ["write 0: index has ", "synced: index has ", "write 1: index has ", "synced: index has "]);
-  assert.equal(indexed(), "1");
+  assert.deepEqual(steps.slice(0, 4), ["write 0: index has ", "synced: index has ", "write 1: index has 0", "synced: index has 0"]);
+  assert.deepEqual(steps.slice(-2), ["write 8: index has 1234567", "synced: index has 1234567"]);
+  assert.equal(indexed(), "12345678");
 });
 
 test("ChunkStore frees the slots of a batch that could not be written, takes the disk offline after three, and uses the other", async (context) => {
   const stage = openStoreStage(context, { slots: [20, 20] });
   let failing = true;
   const writer = {
+    cut: (...of: Parameters<typeof stage.writer.cut>) => stage.writer.cut(...of),
     write: async (write: SlotWrite) => {
       if (failing && write.disk.diskNumber === 0) throw Object.assign(new Error("EIO: i/o error, write"), { code: "EIO" });
       await stage.writer.write(write);
@@ -208,7 +214,7 @@ test("ChunkStore on a file system that is full stores what fits, keeps the disk,
   mounted = true;
   let nowMs = 1000;
   const clock = { unixMs: () => 5, monotonicMs: () => nowMs };
-  // 40 slots of 8 KiB on 64 KiB.
+  // 40 slots of 4 KiB on 64 KiB.
   const stage = openStoreStage(context, { slots: [40], firstDiskPath: path }, { clock });
   for (const chunk of range(0, 20)) {
     stage.give(object, [chunk]);

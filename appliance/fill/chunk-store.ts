@@ -13,9 +13,11 @@ import { errnoOf, messageOf } from "../../runtime/operating-error.js";
 import { counterPlace } from "../counters.js";
 import { orderDisks } from "../disk/choose-disk.js";
 import type { DiskDescription, DiskSet } from "../disk/disk-set.js";
-import { SlotAllocator } from "../disk/slot-allocator.js";
+import type { CutExtent } from "../disk/extent-header.js";
+import { slotShapeOf, type SlabGeometry } from "../disk/slab-geometry.js";
+import { SlotAllocator, type GivenSlot } from "../disk/slot-allocator.js";
 import type { SlotWriter } from "../disk/slot-writer.js";
-import type { ChunkIndex, PlacedChunk, SlotPlace } from "../index/chunk-index.js";
+import type { ChunkIndex, CutExtentOfDisk, PlacedChunk, SlotPlace } from "../index/chunk-index.js";
 import type { FrameArena } from "../memory/frame-arena.js";
 import { objectKeyOf, type ObjectRecord } from "../object.js";
 
@@ -26,6 +28,7 @@ export interface ChunkStoreOptions {
   arena: FrameArena;
   index: ChunkIndex;
   disks: DiskSet;
+  geometry: SlabGeometry;
   writer: SlotWriter;
   /** Chunks that wait for their batch hold a frame each; beyond this many, chunks are not stored. */
   waitingMax: number;
@@ -46,6 +49,9 @@ interface WaitingChunk {
 interface PlacedWaitingChunk extends WaitingChunk {
   disk: DiskDescription;
   slot: number;
+  epoch: number;
+  /** The extent that is cut anew for it. */
+  cut: CutExtent | undefined;
   /** Header and chunk are on the disk. */
   written: boolean;
   commit?: PlacedChunk;
@@ -171,8 +177,9 @@ export class ChunkStore {
         counters[counterPlace.chunksNotStored]!++;
         continue;
       }
-      if (place.evicts) evicted.push({ diskNumber: place.disk.diskNumber, slot: place.slot });
-      placed.push({ ...waiting, disk: place.disk, slot: place.slot, written: false, committed: false });
+      const { disk, slot, epoch, cut, evicts } = place;
+      for (const one of evicts) evicted.push({ diskNumber: disk.diskNumber, slot: one });
+      placed.push({ ...waiting, disk, slot, epoch, cut, written: false, committed: false });
     }
     const changed = new Set<string>();
     try {
@@ -184,16 +191,18 @@ export class ChunkStore {
       for (const chunk of placed) byDisk.set(chunk.disk, [...(byDisk.get(chunk.disk) ?? []), chunk]);
       await Promise.all([...byDisk].map(([disk, chunks]) => this.#writeToDisk(disk, chunks)));
       const commits: PlacedChunk[] = [];
+      const cuts: CutExtentOfDisk[] = [];
       for (const place of placed) {
         if (!place.written) continue;
-        const { object, chunk, disk, slot } = place;
+        const { object, chunk, disk, slot, cut } = place;
+        if (cut) cuts.push({ diskNumber: disk.diskNumber, ...cut });
         place.commit = { path: object.path, objectKey: objectKeyOf(object), chunk, diskNumber: disk.diskNumber, slot };
         commits.push(place.commit);
         changed.add(object.path);
       }
       // Where chunks lay that are moved: on a disk that is away, or that is being emptied.
       const earlier = commits.map(({ objectKey, chunk }) => index.findChunk(objectKey, chunk));
-      const outdated = new Set(await index.commitChunks(commits));
+      const outdated = new Set(await index.commitChunks(commits, cuts));
       this.freeSlots(earlier.flatMap((place, at) => (place && !outdated.has(commits[at]!) ? [place] : [])));
       for (const place of placed) place.committed = place.written && !(place.commit && outdated.has(place.commit));
     } finally {
@@ -210,8 +219,9 @@ export class ChunkStore {
   async #writeToDisk(disk: DiskDescription, chunks: readonly PlacedWaitingChunk[]): Promise<void> {
     const { arena, clock, disks, log, writer } = this.#options;
     try {
-      for (const { object, chunk, frame, slot } of chunks) {
-        await writer.write({ disk, slot, object, chunk, bytes: arena.bytesOf(frame), stampUnixMs: clock.unixMs() });
+      for (const { cut, object, chunk, epoch, frame, slot } of chunks) {
+        if (cut) await writer.cut(disk, cut);
+        await writer.write({ disk, slot, epoch, object, chunk, bytes: arena.bytesOf(frame), stampUnixMs: clock.unixMs() });
       }
       await writer.sync(
         disk,
@@ -240,33 +250,41 @@ export class ChunkStore {
     const { clock, disks } = this.#options;
     const now = clock.monotonicMs();
     return disks.disks.filter(
-      ({ diskNumber, slotCount }) => slotCount > 0 && disks.takesChunks(diskNumber) && (this.#fullUntilMs.get(diskNumber) ?? 0) <= now,
+      ({ diskNumber, extentCount }) => extentCount > 0 && disks.takesChunks(diskNumber) && (this.#fullUntilMs.get(diskNumber) ?? 0) <= now,
     );
   }
 
-  #choosePlace(waiting: WaitingChunk): { disk: DiskDescription; slot: number; evicts: boolean } | undefined {
-    const weighed = this.#writableDisks().map((disk) => ({ disk, uuid: disk.uuid, weight: disk.slotCount }));
+  #choosePlace(waiting: WaitingChunk): (GivenSlot & { disk: DiskDescription }) | undefined {
+    const { arena, geometry } = this.#options;
+    const { slotPages } = slotShapeOf(geometry, arena.bytesOf(waiting.frame).length, waiting.object);
+    const weighed = this.#writableDisks().map((disk) => ({ disk, uuid: disk.uuid, weight: disk.extentCount }));
     for (const { disk } of orderDisks(weighed, objectKeyOf(waiting.object), waiting.chunk)) {
-      const place = this.#allocatorOf(disk).allocate();
+      const place = this.#allocatorOf(disk).allocate(slotPages);
       if (place) return { disk, ...place };
     }
     return undefined;
   }
 
   #allocatorOf(disk: DiskDescription): SlotAllocator {
-    const { disks, index } = this.#options;
+    const { geometry, index } = this.#options;
     let allocator = this.#allocators.get(disk.diskNumber);
     if (!allocator) {
       // What was freed a moment ago was told to nobody, since there was no allocator.
       index.seeLatest();
-      allocator = new SlotAllocator(disk.slotCount, index.usedSlots(disk.diskNumber));
-      this.#allocators.set(disk.diskNumber, allocator);
-      disks.setUsedSlots(disk.diskNumber, allocator.usedCount);
+      const { diskNumber, extentCount } = disk;
+      const [cut, used] = [index.cutExtents(diskNumber), index.usedSlots(diskNumber)];
+      allocator = new SlotAllocator({ geometry, extentCount, cut, used });
+      this.#allocators.set(diskNumber, allocator);
+      this.#noteUsed(diskNumber, allocator);
     }
     return allocator;
   }
 
   #countUsed(): void {
-    for (const [diskNumber, allocator] of this.#allocators) this.#options.disks.setUsedSlots(diskNumber, allocator.usedCount);
+    for (const [diskNumber, allocator] of this.#allocators) this.#noteUsed(diskNumber, allocator);
+  }
+
+  #noteUsed(diskNumber: number, { usedCount, usedBytes }: SlotAllocator): void {
+    this.#options.disks.setUsed(diskNumber, { slots: usedCount, bytes: usedBytes });
   }
 }

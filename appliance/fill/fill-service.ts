@@ -6,6 +6,7 @@ import { systemClock } from "../../runtime/clock.js";
 import type { Log } from "../../runtime/log.js";
 import { messageOf } from "../../runtime/operating-error.js";
 import type { DiskSet } from "../disk/disk-set.js";
+import type { SlabGeometry } from "../disk/slab-geometry.js";
 import type { SlotWriter } from "../disk/slot-writer.js";
 import type { FetchOutcome, FillToMain, FillToServe, MainToFill, ServeToFill } from "../fill-messages.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
@@ -27,6 +28,7 @@ export interface FillServiceOptions {
   chunkBytes: number;
   counters: Float64Array;
   disks: DiskSet;
+  geometry: SlabGeometry;
   index: ChunkIndex;
   log: Log;
   fetchesMax: number;
@@ -57,6 +59,7 @@ export class FillService {
       arena,
       index,
       disks: options.disks,
+      geometry: options.geometry,
       writer: options.writer,
       waitingMax: Math.max(1, Math.floor(arena.frameCount / 4)),
       clock: systemClock,

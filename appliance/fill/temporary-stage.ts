@@ -9,7 +9,7 @@ import { openLog } from "../../runtime/log.js";
 import { allocateCounters, counterPlace, counterRow, type CounterName } from "../counters.js";
 import { DiskSet } from "../disk/disk-set.js";
 import { SlabFiles } from "../disk/slab-files.js";
-import { slabGeometryOf } from "../disk/slab-geometry.js";
+import { slabGeometryOf, slotShapeOf, slotsPerExtentOf } from "../disk/slab-geometry.js";
 import { SlotReader, type SlotReadOutcome } from "../disk/slot-reader.js";
 import { SlotWriter } from "../disk/slot-writer.js";
 import { ChunkIndex } from "../index/chunk-index.js";
@@ -20,7 +20,7 @@ import type { Upstream, UpstreamFailure, UpstreamObject, UpstreamRange, Upstream
 export interface StageOptions {
   chunkBytes?: number;
   frames?: number;
-  /** Slots of each disk. */
+  /** Slots of each disk, of the size that a whole chunk needs: rounded up to whole extents. */
   slots?: readonly number[];
   /** Where the first disk is, when it is not to be a folder of its own. */
   firstDiskPath?: string;
@@ -41,14 +41,16 @@ export function openTemporaryStage(
 ) {
   const folder = mkdtempSync(join(tmpdir(), "millrace-fill-"));
   const geometry = slabGeometryOf(chunkBytes);
+  const slotsPerExtent = slotsPerExtentOf(geometry, slotShapeOf(geometry, chunkBytes, { path: "", etag: "" }).slotPages);
+  const extentsFor = (slotCount: number) => Math.ceil(slotCount / slotsPerExtent);
   const index = new ChunkIndex(folder, chunkBytes);
   const disks = new DiskSet(
     slots.map((slotCount, diskNumber) => ({
       diskNumber,
       uuid: randomUUID(),
       path: diskNumber === 0 && firstDiskPath ? firstDiskPath : mkdtempSync(join(folder, "disk-")),
-      capacityBytes: slotCount * geometry.slotBytes,
-      slotCount,
+      capacityBytes: extentsFor(slotCount) * geometry.extentBytes,
+      extentCount: extentsFor(slotCount),
     })),
   );
   const files = { read: new SlabFiles(geometry, "read"), write: new SlabFiles(geometry, "write") };
@@ -91,7 +93,8 @@ export function openTemporaryStage(
         if (!place) return resolve("unknown");
         const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
         const into = new Uint8Array(lengthBytes);
-        reader.read({ ...place, objectKey: objectKeyOf(object), chunk, lengthBytes, into }, (outcome) => {
+        const { headerBytes } = slotShapeOf(geometry, lengthBytes, object);
+        reader.read({ ...place, objectKey: objectKeyOf(object), chunk, lengthBytes, headerBytes, into }, (outcome) => {
           const right = into.every((byte, at) => byte === byteAt(object, chunk * chunkBytes + at));
           resolve(outcome === "ok" && !right ? "wrong-bytes" : outcome);
         });

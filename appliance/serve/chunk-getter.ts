@@ -1,7 +1,7 @@
 // Gets a chunk into a pinned frame: from memory at once, else from its disk, else through the fill worker.
 import { counterPlace } from "../counters.js";
 import type { DiskSet } from "../disk/disk-set.js";
-import { slotHeaderBytes } from "../disk/slot-header.js";
+import { slotShapeOf, type SlabGeometry } from "../disk/slab-geometry.js";
 import type { SlotReader } from "../disk/slot-reader.js";
 import type { FillFailure } from "../fill-messages.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
@@ -24,6 +24,7 @@ export interface ChunkGetterOptions {
   fill: FillClient;
   /** What happens to a chunk that no disk holds. */
   fillOnMiss: boolean;
+  geometry: SlabGeometry;
   index: ChunkIndex;
   reader: SlotReader;
 }
@@ -73,28 +74,32 @@ export class ChunkGetter {
   }
 
   #read(object: ServedObject, chunk: number, hops: number, place: { diskNumber: number; slot: number }, finish: Waiter): void {
-    const { arena, chunkBytes, counters, fill, reader } = this.#options;
+    const { arena, chunkBytes, counters, fill, geometry, reader } = this.#options;
     const frame = arena.allocate();
     if (frame < 0) {
       counters[counterPlace.framesShort]!++;
       return queueMicrotask(() => finish({ failure: "busy" }));
     }
     const lengthBytes = chunkLengthOf(object.record.sizeBytes, chunkBytes, chunk);
+    const { headerBytes } = slotShapeOf(geometry, lengthBytes, object.record);
     // A late read may still write into its frame, so nobody gets that frame until the read has ended.
     const onLateEnd = () => arena.giveBack(frame);
-    reader.read({ ...place, objectKey: object.key, chunk, lengthBytes, into: arena.wholeFrame(frame), onLateEnd }, (outcome) => {
-      if (outcome === "ok") {
-        counters[counterPlace.diskReadBytes]! += slotHeaderBytes + lengthBytes;
-        return finish({ frame: arena.publish(frame, object.keyWords, chunk, lengthBytes), from: "disk" });
-      }
-      if (outcome === "late") return this.#fill(object, chunk, hops, finish);
-      arena.giveBack(frame);
-      if (outcome === "queue-full") return finish({ failure: "busy" });
-      // Our snapshot of the index may be older than the slot: the fill worker, who wrote both, says whether the slot is bad.
-      if (outcome === "torn" || outcome === "wrong-bytes" || outcome === "other-chunk")
-        fill.reportBadSlot({ ...place, objectKey: object.key, chunk });
-      this.#fill(object, chunk, hops, finish);
-    });
+    reader.read(
+      { ...place, objectKey: object.key, chunk, lengthBytes, headerBytes, into: arena.wholeFrame(frame), onLateEnd },
+      (outcome) => {
+        if (outcome === "ok") {
+          counters[counterPlace.diskReadBytes]! += headerBytes + lengthBytes;
+          return finish({ frame: arena.publish(frame, object.keyWords, chunk, lengthBytes), from: "disk" });
+        }
+        if (outcome === "late") return this.#fill(object, chunk, hops, finish);
+        arena.giveBack(frame);
+        if (outcome === "queue-full") return finish({ failure: "busy" });
+        // Our snapshot of the index may be older than the slot: the fill worker, who wrote both, says whether the slot is bad.
+        if (outcome === "torn" || outcome === "wrong-bytes" || outcome === "other-chunk")
+          fill.reportBadSlot({ ...place, objectKey: object.key, chunk });
+        this.#fill(object, chunk, hops, finish);
+      },
+    );
   }
 
   #fill(object: ServedObject, chunk: number, hops: number, finish: Waiter): void {

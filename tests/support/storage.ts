@@ -20,8 +20,8 @@ import { systemClock } from "../../runtime/clock.js";
 export interface StorageOptions {
   folder: string;
   chunkBytes?: number;
-  /** One disk per size, in slots. */
-  slots?: readonly number[];
+  /** One disk per size, in extents. */
+  extents?: readonly number[];
   frames?: number;
   /** Where disk `place` lies; default a folder of its own in `folder`. */
   diskPathOf?: (place: number) => string;
@@ -42,11 +42,11 @@ export interface Storage {
 export const defaultChunkBytes = 6000;
 const silent = pino({ level: "silent" });
 
-function layoutOf({ folder, chunkBytes = defaultChunkBytes, slots = [24, 40, 64], diskPathOf }: StorageOptions) {
+function layoutOf({ folder, chunkBytes = defaultChunkBytes, extents = [4, 7, 11], diskPathOf }: StorageOptions) {
   const geometry = slabGeometryOf(chunkBytes);
-  const wanted = slots.map((count, place) => ({
+  const wanted = extents.map((count, place) => ({
     path: diskPathOf?.(place) ?? join(folder, `disk${place}`),
-    size: count * geometry.slotBytes,
+    size: count * geometry.extentBytes,
   }));
   return { geometry, wanted, indexPath: join(folder, "index") };
 }
@@ -65,6 +65,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     arena,
     index,
     disks,
+    geometry,
     writer: new SlotWriter(geometry, files),
     waitingMax: 32,
     clock: systemClock,
