@@ -55,6 +55,14 @@ export function openApplianceMetrics({ arena, counters, disks, monitor }: Applia
     },
   });
   gauge({
+    name: "millrace_memory_blocks",
+    help: "Blocks of memory, of one full chunk each, by the size of the frames that they are cut into. It follows what is asked for.",
+    labelNames: ["frame_bytes"],
+    collect() {
+      for (const { frameBytes, blocks } of arena.counts().sizes) this.set({ frame_bytes: String(frameBytes) }, blocks);
+    },
+  });
+  gauge({
     name: "millrace_disk_state",
     help: "1 for the state that a disk is in. suspect: it is slow or failing, and comes back by itself when it is well. offline: replace it.",
     labelNames: ["disk", "state"],

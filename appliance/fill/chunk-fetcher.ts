@@ -88,12 +88,12 @@ export class ChunkFetcher {
   /** Resolves to a frame that is pinned once, or to why there is none. */
   async #run({ object, chunk, hops, sources = [] }: FetchRequest): Promise<FetchOutcome> {
     const { arena, chunkBytes, counters, log, upstreams } = this.#options;
-    const frame = arena.allocate();
+    const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
+    const frame = arena.allocate(lengthBytes);
     if (frame < 0) {
       counters[counterPlace.framesShort]!++;
       return { failure: "busy" };
     }
-    const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
     const into = arena.wholeFrame(frame).subarray(0, lengthBytes);
     const digests = object.digested ? this.#options.findDigests(object) : undefined;
     if (object.digested && !digests) {

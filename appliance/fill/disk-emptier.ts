@@ -122,9 +122,9 @@ export class DiskEmptier {
     const words = objectKeyWords(objectKey);
     let frame = arena.pinChunkSurely(words, chunk);
     if (frame < 0) {
-      const read = arena.allocate();
-      if (read < 0) return false;
       const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
+      const read = arena.allocate(lengthBytes);
+      if (read < 0) return false;
       const { headerBytes } = slotShapeOf(geometry, lengthBytes, object);
       const into = arena.wholeFrame(read);
       const outcome = await new Promise<SlotReadOutcome>((resolve) =>

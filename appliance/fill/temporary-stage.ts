@@ -101,8 +101,8 @@ export function openTemporaryStage(
       }),
     /** A frame with the chunk's bytes, pinned once. */
     publish: (object: ObjectRecord, chunk: number) => {
-      const frame = arena.allocate();
       const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
+      const frame = arena.allocate(lengthBytes);
       const bytes = arena.wholeFrame(frame);
       for (let at = 0; at < lengthBytes; at++) bytes[at] = byteAt(object, chunk * chunkBytes + at);
       return arena.publish(frame, objectKeyWords(objectKeyOf(object)), chunk, lengthBytes);

@@ -75,12 +75,12 @@ export class ChunkGetter {
 
   #read(object: ServedObject, chunk: number, hops: number, place: { diskNumber: number; slot: number }, finish: Waiter): void {
     const { arena, chunkBytes, counters, fill, geometry, reader } = this.#options;
-    const frame = arena.allocate();
+    const lengthBytes = chunkLengthOf(object.record.sizeBytes, chunkBytes, chunk);
+    const frame = arena.allocate(lengthBytes);
     if (frame < 0) {
       counters[counterPlace.framesShort]!++;
       return queueMicrotask(() => finish({ failure: "busy" }));
     }
-    const lengthBytes = chunkLengthOf(object.record.sizeBytes, chunkBytes, chunk);
     const { headerBytes } = slotShapeOf(geometry, lengthBytes, object.record);
     // A late read may still write into its frame, so nobody gets that frame until the read has ended.
     const onLateEnd = () => arena.giveBack(frame);

@@ -81,9 +81,9 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     store,
     counters,
     put(object, chunk) {
-      const frame = arena.allocate();
-      if (frame < 0) return false;
       const bytes = bytesOf(object, chunk, chunkBytes);
+      const frame = arena.allocate(bytes.length);
+      if (frame < 0) return false;
       arena.wholeFrame(frame).set(bytes);
       const published = arena.publish(frame, objectKeyWords(objectKeyOf(object)), chunk, bytes.length);
       store.store(object, chunk, published);
