@@ -1,7 +1,9 @@
 // What the threads of an appliance say to each other. Plain data, sent by structured clone.
 import type { MessagePort } from "node:worker_threads";
+import type { TokenKey } from "../fill-protocol/token-key.js";
 import type { DiskDescription } from "./disk/disk-set.js";
 import type { ObjectRecord } from "./object.js";
+import type { TokenRules } from "./serve/token-checker.js";
 import type { ApplianceSettings } from "./settings.js";
 
 /** Why something could not be had from upstream, with the HTTP status that a player sees. */
@@ -59,6 +61,8 @@ export interface FillProgress {
 export type MainToFill =
   | { type: "manifest"; version: string; items: ManifestItem[] }
   | { type: "sources"; id: number; urls: string[] }
+  /** The keys to sign tokens for other appliances with, from now on. */
+  | { type: "token-keys"; keys: readonly TokenKey[] }
   | DiskMessage
   /** Move the chunks of a disk to the others. */
   | { type: "empty-disk"; diskNumber: number }
@@ -94,6 +98,8 @@ export type FillToMain =
 
 export type MainToServe =
   | { type: "reload"; settings: ApplianceSettings }
+  /** Keys and revocations, of the settings and of the lease. */
+  | { type: "tokens"; rules: TokenRules }
   | { type: "drain" }
   | { type: "close" }
   | { type: "purged" }

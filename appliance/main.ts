@@ -4,18 +4,19 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { Worker } from "node:worker_threads";
 import { ApplianceRole, DiskState } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { listen, openAdminServer } from "../runtime/admin-server.js";
 import { systemClock } from "../runtime/clock.js";
 import { openLog } from "../runtime/log.js";
-import { OperatingError } from "../runtime/operating-error.js";
+import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
 import { HoldingsReporter } from "./agent/holdings-reporter.js";
-import { readLease, writeLease } from "./agent/lease-file.js";
+import { readLease, withoutSecrets, writeLease } from "./agent/lease-file.js";
 import { StorageControl } from "./agent/storage-control.js";
 import { allocateCounters, sumCounter } from "./counters.js";
 import { DiskMonitor } from "./disk/disk-monitor.js";
@@ -34,6 +35,8 @@ import { ServeWorkers } from "./serve-workers.js";
 import { SettingsReload } from "./settings-reload.js";
 import type { ApplianceSettings } from "./settings.js";
 import { lockIndex } from "./single-instance.js";
+import { tokenRulesOf } from "./token-rules.js";
+import { allocateVitals } from "./thread-vitals.js";
 import type { FillWorkerData } from "./worker-data.js";
 
 /** Heads of requests may be this long; beyond it the answer is 431. Signed URLs and CMCD headers need more than the engine's 4 KiB. */
@@ -78,8 +81,9 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const arenaMemory = allocateFrameArena({ ramBytes: settings.ram, chunkBytes: settings.chunk });
   const arena = new FrameArena(arenaMemory);
   const counters = allocateCounters(settings.workers + 1);
+  const vitals = allocateVitals(settings.workers);
   const port = await takePort(settings.listen.host, settings.listen.port);
-  const shared = { arena: arenaMemory, counters, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
+  const shared = { arena: arenaMemory, counters, vitals, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
 
   let whyNotReady: "starting" | "draining" | undefined = "starting";
   let drainingSinceMs: number | undefined;
@@ -116,7 +120,14 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     },
     log,
   });
-  const registry = openApplianceMetrics({ arena, counters, disks, monitor });
+  const registry = openApplianceMetrics({
+    arena,
+    counters,
+    vitals,
+    workers: settings.workers,
+    disks,
+    monitor,
+  });
   const bootId = randomUUID();
   const scheme = settings.listen.tls ? "https" : "http";
   const publicUrl = settings.listen.publicUrl ?? `${scheme}://${hostInUrl(settings.listen.host)}:${port}/`;
@@ -135,7 +146,9 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       site: settings.site,
       dataUrl,
       uptimeSeconds: Math.round(process.uptime()),
-      controlPlane: member ? { url: settings.controlPlane?.url, connected: member.connected, lease: member.lease } : null,
+      controlPlane: member
+        ? { url: settings.controlPlane?.url, connected: member.connected, lease: member.lease && withoutSecrets(member.lease) }
+        : null,
       requests: {
         received: sumCounter(counters, "requests"),
         underWay: sumCounter(counters, "underWay"),
@@ -168,8 +181,18 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     if (whyNotReady) throw new OperatingError("not-ready", `Cannot do this now: the appliance is ${whyNotReady}`, { retryable: true });
     return action();
   };
+  const leaseFile = join(settings.index, "lease.json");
+  const lastLease = readLease(leaseFile);
+  const tokenRules = tokenRulesOf(settings, lastLease);
   const fill = new Worker(new URL("fill-worker-main.js", import.meta.url), {
-    workerData: { ...shared, settings, disks: disks.disks, thread: settings.workers } satisfies FillWorkerData,
+    workerData: {
+      ...shared,
+      settings,
+      disks: disks.disks,
+      thread: settings.workers,
+      applianceId,
+      tokenKeys: tokenRules.keys,
+    } satisfies FillWorkerData,
   });
   fill.on("error", (error) => {
     // State is shared with this thread, and may be half changed: a fresh start is the only one that can be trusted.
@@ -180,6 +203,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const tellFill = (message: MainToFill) => fill.postMessage(message);
   serving = new ServeWorkers({
     settings,
+    tokenRules,
     // A worker that is started again finds the disks that have come since.
     shared: () => ({ ...shared, disks: disks.disks, listenPort: port }),
     connectFill: (line) => fill.postMessage({ type: "serve", port: line } satisfies MainToFill, [line]),
@@ -193,7 +217,16 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   }
   whyNotReady = undefined;
 
-  const leaseFile = join(settings.index, "lease.json");
+  let inForce = settings;
+  let rulesInForce = tokenRules;
+  /** Hands out the keys of settings and lease when they have changed. */
+  const useTokens = () => {
+    const rules = tokenRulesOf(inForce, member?.lease ?? lastLease);
+    if (isDeepStrictEqual(rules, rulesInForce)) return;
+    rulesInForce = rules;
+    serving.useTokens(rules);
+    tellFill({ type: "token-keys", keys: rules.keys });
+  };
   const role = settings.site.role === "edge" ? ApplianceRole.APPLIANCE_ROLE_EDGE : ApplianceRole.APPLIANCE_ROLE_STORAGE;
   const heldBytes = () => disks.disks.reduce((sum, { diskNumber }) => sum + disks.usedBytesOf(diskNumber), 0);
   const self: ApplianceSelf = {
@@ -249,8 +282,18 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       holdings,
       log,
       self,
-      lease: readLease(leaseFile),
-      onLease: (lease) => writeLease(leaseFile, lease),
+      lease: lastLease,
+      onLease: (lease) => {
+        useTokens();
+        try {
+          writeLease(leaseFile, lease);
+        } catch (error) {
+          log.error(
+            { file: leaseFile, error: messageOf(error) },
+            "the lease cannot be kept: a restart without the control plane would not have it",
+          );
+        }
+      },
       onManifest: (version, items) => tellFill({ type: "manifest", version, items }),
     });
   fill.on("message", (message: FillToMain) => {
@@ -269,7 +312,18 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     { dataUrl, admin: admin.port, workers: settings.workers, frames: arena.frameCount, disks: disks.disks.length, applianceId },
     "appliance is up",
   );
-  const reload = readAgain && new SettingsReload({ settings, read: readAgain, onReload: (fresh) => serving.reload(fresh), log });
+  const reload =
+    readAgain &&
+    new SettingsReload({
+      settings,
+      read: readAgain,
+      onReload: (fresh) => {
+        inForce = fresh;
+        serving.reload(fresh);
+        useTokens();
+      },
+      log,
+    });
   announceReady({ port, adminPort: admin.port, dataUrl });
 
   onStop(async (reason) => {

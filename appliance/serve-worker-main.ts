@@ -21,7 +21,7 @@ import { FillClient } from "./serve/fill-client.js";
 import { ObjectFinder } from "./serve/object-finder.js";
 import { RangeWarmer } from "./serve/range-warmer.js";
 import { TokenChecker } from "./serve/token-checker.js";
-import { tokenRulesOf } from "./settings.js";
+import { watchVitals } from "./thread-vitals.js";
 import type { ServeWorkerData } from "./worker-data.js";
 
 /** After a crash, disks and the fill worker are given so long to finish what this thread asked them for. */
@@ -40,10 +40,12 @@ try {
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
   const files = new SlabFiles(geometry, "read");
+  const directFiles = settings.limits.directReads && data.arena.atPages ? new SlabFiles(geometry, "read-direct") : undefined;
   const reader = new SlotReader({
     disks,
     geometry,
     files,
+    directFiles,
     readsPerDiskMax: data.readsPerDisk,
     waitingPerDiskMax: settings.limits.waitingReadsPerDisk,
     deadlineMs: settings.limits.diskReadTimeout,
@@ -68,7 +70,7 @@ try {
     index,
     reader,
   });
-  const tokens = new TokenChecker(tokenRulesOf(settings), systemClock);
+  const tokens = new TokenChecker(data.tokenRules, systemClock);
   const clients = new ClientRules(settings.clients);
   const warmer = settings.cmcd.warm ? new RangeWarmer({ arena, chunkBytes: settings.chunk, counters, finder, getter }) : undefined;
   const onError = (error: Error) => log.error({ error: error.message }, "the access log cannot be written");
@@ -119,6 +121,7 @@ try {
   };
   process.on("uncaughtException", crash);
   app.listen();
+  watchVitals(data.vitals, data.thread);
   tell({ type: "listening" });
 
   parentPort!.on("message", (message: MainToServe) => {
@@ -129,16 +132,18 @@ try {
         if (!disks.find(message.disk.diskNumber)) disks.add(message.disk);
         return;
       case "disk-closed":
-        return files.closeDisk(disks.find(message.diskNumber)!.path);
+        for (const open of [files, directFiles]) open?.closeDisk(disks.find(message.diskNumber)!.path);
+        return;
       case "purged":
         finder.forgetAll();
         return tell({ type: "purge-seen" });
       case "close":
         return close();
+      case "tokens":
+        return tokens.setRules(message.rules);
       case "reload": {
         accessLog?.reopen();
         clients.setRules(message.settings.clients);
-        tokens.setRules(tokenRulesOf(message.settings));
         const { tls } = message.settings.listen;
         try {
           if (tls) app.useCertificates(readCertificates(tls));

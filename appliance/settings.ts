@@ -7,7 +7,6 @@ import { fullSlotsPerExtent, slabGeometryOf } from "./disk/slab-geometry.js";
 import { frameCountMin } from "./memory/frame-arena.js";
 import { parseClientPrefix } from "./serve/client-prefix.js";
 import { unknownVariablesOf } from "./serve/secure-link.js";
-import type { TokenRules } from "./serve/token-checker.js";
 
 const port = z.number().int().min(0).max(65_535);
 const name = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/, "Expected letters, digits, dots and dashes, at most 63");
@@ -135,6 +134,11 @@ export const applianceSettings = z
         objectsPerWorker: z.number().int().min(1).max(10_000_000).default(100_000),
         /** Reads that one worker has under way at one disk: enough to keep it busy, few enough that others get their turn. */
         readsPerDisk: z.number().int().min(1).max(256).default(8),
+        /**
+         * Chunks are read past the system's page cache, where the file system can: a third of the processor time, and no second copy of what is in
+         * `ram` already. Only with chunks of whole pages (4 KiB).
+         */
+        directReads: z.boolean().default(true),
         /** Reads that wait for one disk, per worker; beyond it the answer is 503. */
         waitingReadsPerDisk: z.number().int().min(0).max(1_000_000).default(1024),
         /** A read that is not done by then is answered from upstream; a few in a row make its disk suspect. */
@@ -180,17 +184,19 @@ export const applianceSettings = z
         });
       }
     }
-    if (settings.tokens.required && settings.tokens.keys.length === 0 && settings.tokens.secureLinkMd5 === undefined) {
+    const { keys, required, secureLinkMd5 } = settings.tokens;
+    // A control plane brings keys with the lease.
+    if (required && keys.length === 0 && secureLinkMd5 === undefined && !settings.controlPlane) {
       context.addIssue({
         code: "custom",
         path: ["tokens", "required"],
-        message: "tokens.keys is empty, so every request would be refused",
+        message: "tokens.keys is empty and there is no controlPlane to bring any, so every request would be refused",
       });
     }
-    if (new Set(settings.tokens.keys.map(({ id }) => id)).size < settings.tokens.keys.length) {
+    if (new Set(keys.map(({ id }) => id)).size < keys.length) {
       context.addIssue({ code: "custom", path: ["tokens", "keys"], message: "two keys have the same id" });
     }
-    const unknown = unknownVariablesOf(settings.tokens.secureLinkMd5 ?? "");
+    const unknown = unknownVariablesOf(secureLinkMd5 ?? "");
     if (unknown.length > 0) {
       context.addIssue({
         code: "custom",
@@ -204,14 +210,3 @@ export const applianceSettings = z
   });
 
 export type ApplianceSettings = z.output<typeof applianceSettings>;
-
-/** What the serving workers need of `tokens`. */
-export function tokenRulesOf({ tokens }: Pick<ApplianceSettings, "tokens">): TokenRules {
-  const { required, revokedSessions, secureLinkMd5 } = tokens;
-  const keys = tokens.keys.map(({ id, secret, until }) => ({
-    id,
-    secret,
-    untilUnixMs: until === undefined ? undefined : Date.parse(until),
-  }));
-  return { required, keys, revokedSessions, secureLinkMd5 };
-}

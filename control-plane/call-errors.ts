@@ -16,10 +16,15 @@ const statusOfCode: Readonly<Record<string, status>> = {
   "lease-unknown": status.FAILED_PRECONDITION,
   "holdings-gap": status.FAILED_PRECONDITION,
   "title-unplayable": status.FAILED_PRECONDITION,
+  "too-many-revoked": status.RESOURCE_EXHAUSTED,
+  "no-token-key": status.UNAVAILABLE,
   "fleet-full": status.RESOURCE_EXHAUSTED,
   "holdings-full": status.RESOURCE_EXHAUSTED,
   "no-appliance-live": status.UNAVAILABLE,
+  "idempotency-key-invalid": status.INVALID_ARGUMENT,
+  "idempotency-key-reused": status.ALREADY_EXISTS,
   "store-unavailable": status.UNAVAILABLE,
+  "shared-state-unavailable": status.UNAVAILABLE,
   "call-too-long": status.DEADLINE_EXCEEDED,
 };
 

@@ -60,6 +60,7 @@ export class ControlPlaneClient {
   }
 
   readonly listAppliances = this.#unary(() => this.#fleet.listAppliances.bind(this.#fleet));
+  readonly revokeSession = this.#unary(() => this.#fleet.revokeSession.bind(this.#fleet));
   readonly publishTitle = this.#unary(() => this.#catalog.publishTitle.bind(this.#catalog));
   readonly listTitles = this.#unary(() => this.#catalog.listTitles.bind(this.#catalog));
   readonly getTitle = this.#unary(() => this.#catalog.getTitle.bind(this.#catalog));

@@ -12,9 +12,12 @@ import { ApplianceStore } from "./fleet/appliance-store.js";
 import { countFleet, logNewlyOffline, makeFleetService, restoreFleet } from "./fleet/fleet-service.js";
 import { FleetRegistry } from "./fleet/fleet-registry.js";
 import { HoldingsRegister } from "./fleet/holdings-register.js";
+import { TokenKeyStore } from "./fleet/token-key-store.js";
+import { TokenKeys } from "./fleet/token-keys.js";
 import { FillServiceService } from "../fill-protocol/generated/millrace/fill/v1/fill.js";
 import { FleetServiceService } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { openMetrics } from "./metrics.js";
+import { UrlSigner } from "./playback/url-signer.js";
 import { makePlaybackService } from "./playback/playback-service.js";
 import { CatalogServiceService } from "./protocol/generated/millrace/catalog/v1/catalog.js";
 import { PlaybackServiceService } from "./protocol/generated/millrace/playback/v1/playback.js";
@@ -25,6 +28,12 @@ import type { ControlPlaneSettings } from "./settings.js";
 import { makeSteeringService } from "./steering/steering-service.js";
 import { Steering } from "./steering/steering.js";
 import { openStore } from "./store/database.js";
+import { openSharedState } from "./store/open-shared-state.js";
+import { redactedUrl } from "./store/redacted-url.js";
+import { forgetOldKeys } from "./store/write-once.js";
+
+/** Old idempotency keys go so often. */
+const sweepEveryMs = 3_600_000;
 
 export interface ControlPlane {
   grpcPort: number;
@@ -50,6 +59,10 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   setLogVerbosity(logVerbosity.NONE);
   const metrics = openMetrics();
   const store = await openStore(settings.database);
+  const shared = await openSharedState(settings.shared, clock).catch(async (error: unknown) => {
+    await store.destroy();
+    throw error;
+  });
   const catalog = new CatalogStore(store);
   const applianceStore = new ApplianceStore(store);
   const registry = new FleetRegistry({ clock, expiresAfterMs: settings.fleet.expiresAfter });
@@ -57,6 +70,16 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   const planner = new ManifestPlanner(catalog, clock);
   const steering = new Steering({ registry, holdings, sites: settings.sites, steering: settings.steering, metrics });
   const calls = makeServiceCalls({ log, metrics });
+  const calendar = {
+    rotateEveryMs: settings.tokens.rotateEvery,
+    urlsValidForMs: settings.tokens.urlsValidFor,
+    leaseValidForMs: settings.lease.validFor,
+  };
+  const tokenKeys = new TokenKeys({ store: new TokenKeyStore(store), clock, calendar, log });
+  await tokenKeys.start();
+  const signer = settings.tokens.signUrls
+    ? new UrlSigner({ keys: tokenKeys, clock, validForMs: settings.tokens.urlsValidFor, bindClients: settings.tokens.bindClients })
+    : undefined;
   const knownAppliances = await restoreFleet({ registry, store: applianceStore });
 
   const server = await openGrpcServer(settings.listen, [
@@ -71,6 +94,7 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
         heartbeatEveryMs: settings.fleet.heartbeatEvery,
         expiresAfterMs: settings.fleet.expiresAfter,
         leaseValidForMs: settings.lease.validFor,
+        tokenKeys,
         log,
       }),
     },
@@ -83,10 +107,13 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
       implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.catalogChanged(), clock, log }),
     },
     { definition: SteeringServiceService, implementation: makeSteeringService(calls, { steering, catalog }) },
-    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering }) },
+    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering, signer }) },
   ]);
   let draining = false;
   const watch = setInterval(() => logNewlyOffline({ registry, log }), settings.fleet.heartbeatEvery);
+  const sweep = setInterval(() => {
+    forgetOldKeys(store, clock.unixMs()).catch((error: unknown) => log.warn({ err: error }, "old idempotency keys stay for now"));
+  }, sweepEveryMs);
   metrics.countAppliances(() => countFleet(registry, metrics.appliances));
   const admin = await openAdminServer({
     ...settings.admin,
@@ -95,21 +122,27 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     status: () => ({
       draining,
       grpcPort: server.port,
-      database: settings.database,
+      database: redactedUrl(settings.database),
+      shared: redactedUrl(settings.shared),
+      sharedAvailable: shared.isAvailable(),
       appliances: registry.list().map(({ identity, state }) => ({ id: identity.applianceId, siteId: identity.siteId, state })),
     }),
   });
 
   const { host } = settings.listen;
-  log.info({ host, grpcPort: server.port, adminPort: admin.port, database: settings.database, knownAppliances }, "control plane serves");
+  const [database, sharedUrl] = [redactedUrl(settings.database), redactedUrl(settings.shared)];
+  log.info({ host, grpcPort: server.port, adminPort: admin.port, database, shared: sharedUrl, knownAppliances }, "control plane serves");
   return {
     grpcPort: server.port,
     adminPort: admin.port,
     close: async () => {
       draining = true;
       clearInterval(watch);
+      clearInterval(sweep);
+      tokenKeys.stop();
       await server.drain();
       await store.destroy();
+      await shared.close();
       await admin.close();
     },
   };

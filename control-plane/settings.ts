@@ -3,6 +3,8 @@ import ipaddr from "ipaddr.js";
 import { z } from "zod";
 import { logLevels } from "../runtime/log.js";
 import { durationSetting } from "../runtime/settings-file.js";
+import { isStoreUrl } from "./store/database.js";
+import { isSharedStateUrl } from "./store/open-shared-state.js";
 
 /** An address to listen on; port 0 picks a free one. */
 export function listenSetting(defaultPort: number) {
@@ -29,44 +31,77 @@ const siteSettings = z.strictObject({
 
 export type SiteSettings = z.output<typeof siteSettings>;
 
-export const controlPlaneSettings = z.strictObject({
-  listen: listenSetting(7000).prefault({}),
-  admin: listenSetting(7001).prefault({}),
-  /** "sqlite:" and a path, relative to the folder the process runs in. Its folder is made when it is missing. */
-  database: z.string().default("sqlite:./var/control-plane.db"),
-  fleet: z
-    .strictObject({
-      /** How often appliances say that they live. */
-      heartbeatEvery: durationSetting().default(2000),
-      /** Silence after which an appliance gets no players: three heartbeats, so that one lost packet costs nothing. */
-      expiresAfter: durationSetting().default(6000),
-    })
-    .refine((fleet) => fleet.heartbeatEvery >= 50, "heartbeatEvery must be 50ms or more")
-    .refine((fleet) => fleet.expiresAfter >= 2 * fleet.heartbeatEvery, "expiresAfter must be at least twice heartbeatEvery")
-    .prefault({}),
-  lease: z
-    .strictObject({
-      /** How long an appliance may go on without the control plane: long enough to sit out any repair. */
-      validFor: durationSetting(Number.MAX_SAFE_INTEGER).default(7 * 86_400_000),
-    })
-    .prefault({}),
-  sites: z
-    .array(siteSettings)
-    .max(10_000)
-    .refine((sites) => new Set(sites.map(({ id }) => id)).size === sites.length, "Two sites have the same id")
-    .default([]),
-  steering: z
-    .strictObject({
-      /** The first so many URLs already span `minSites`, so that a player leaves a dead site early. */
-      minUrls: z.number().int().min(1).max(10).default(3),
-      maxUrls: z.number().int().min(1).max(32).default(10),
-      minSites: z.number().int().min(1).max(10).default(2),
-    })
-    .refine(({ minUrls, maxUrls }) => minUrls <= maxUrls, "minUrls must not be more than maxUrls")
-    .refine(({ minUrls, minSites }) => minSites <= minUrls, "minSites must not be more than minUrls")
-    .prefault({}),
-  log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
-});
+/** Keys that are in force at once: each lease carries them all. */
+const tokenKeysMax = 100;
+
+export const controlPlaneSettings = z
+  .strictObject({
+    listen: listenSetting(7000).prefault({}),
+    admin: listenSetting(7001).prefault({}),
+    /**
+     * "sqlite:" and a path, relative to the folder the process runs in; its folder is made when it is missing. For several
+     * copies: mysql://user:password@host:port/database (MySQL or MariaDB), ?socket=/path for a Unix socket.
+     */
+    database: z
+      .string()
+      .refine(isStoreUrl, "Expected a URL such as sqlite:./var/control-plane.db or mysql://user:password@host:3306/millrace")
+      .default("sqlite:./var/control-plane.db"),
+    /** What copies tell each other: rate limits, revoked sessions, heartbeats. redis://… or rediss://… (Redis, Valkey) where there are several. */
+    shared: z.string().refine(isSharedStateUrl, "Expected memory: or a URL such as redis://host:6379").default("memory:"),
+    fleet: z
+      .strictObject({
+        /** How often appliances say that they live. */
+        heartbeatEvery: durationSetting().default(2000),
+        /** Silence after which an appliance gets no players: three heartbeats, so that one lost packet costs nothing. */
+        expiresAfter: durationSetting().default(6000),
+      })
+      .refine((fleet) => fleet.heartbeatEvery >= 50, "heartbeatEvery must be 50ms or more")
+      .refine((fleet) => fleet.expiresAfter >= 2 * fleet.heartbeatEvery, "expiresAfter must be at least twice heartbeatEvery")
+      .prefault({}),
+    lease: z
+      .strictObject({
+        /** How long an appliance may go on without the control plane: long enough to sit out any repair. */
+        validFor: durationSetting(Number.MAX_SAFE_INTEGER).default(7 * 86_400_000),
+      })
+      .prefault({}),
+    tokens: z
+      .strictObject({
+        /** Whether the URLs that players get carry a token. The appliances have the keys in any case; it is their `tokens.required` that makes a token needed. */
+        signUrls: z.boolean().default(false),
+        /** Life of a token: longer than the longest title with all its pauses. */
+        urlsValidFor: durationSetting(Number.MAX_SAFE_INTEGER).default(12 * 3_600_000),
+        /** A token is good only in the client's own /24 (IPv4) or /48 (IPv6). Players that change their network have to ask for new URLs. */
+        bindClients: z.boolean().default(false),
+        /** A key signs for this long. The next is with every appliance one such period ahead. */
+        rotateEvery: durationSetting(Number.MAX_SAFE_INTEGER).default(7 * 86_400_000),
+      })
+      .refine((tokens) => tokens.rotateEvery >= 1000, "rotateEvery must be 1s or more")
+      .prefault({}),
+    sites: z
+      .array(siteSettings)
+      .max(10_000)
+      .refine((sites) => new Set(sites.map(({ id }) => id)).size === sites.length, "Two sites have the same id")
+      .default([]),
+    steering: z
+      .strictObject({
+        /** The first so many URLs already span `minSites`, so that a player leaves a dead site early. */
+        minUrls: z.number().int().min(1).max(10).default(3),
+        maxUrls: z.number().int().min(1).max(32).default(10),
+        minSites: z.number().int().min(1).max(10).default(2),
+      })
+      .refine(({ minUrls, maxUrls }) => minUrls <= maxUrls, "minUrls must not be more than maxUrls")
+      .refine(({ minUrls, minSites }) => minSites <= minUrls, "minSites must not be more than minUrls")
+      .prefault({}),
+    log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
+  })
+  .refine(({ database, shared }) => shared === "memory:" || !database.startsWith("sqlite:"), {
+    path: ["shared"],
+    message: "Copies can't share a SQLite file: set database to a mysql: URL, or leave shared out",
+  })
+  .refine(({ lease, tokens }) => Math.max(lease.validFor, tokens.urlsValidFor) / tokens.rotateEvery <= tokenKeysMax, {
+    path: ["tokens", "rotateEvery"],
+    message: `rotateEvery must be at least 1/${tokenKeysMax} of lease.validFor and of urlsValidFor: a key is kept that long after it has signed`,
+  });
 
 export type ControlPlaneSettings = z.output<typeof controlPlaneSettings>;
 export type SteeringSettings = ControlPlaneSettings["steering"];

@@ -39,7 +39,7 @@ async function openBench(
     register: (_call, done) => {
       registered++;
       done(null, {
-        lease: { leaseId: "l", issuedAtUnixMs: 0n, expiresAtUnixMs: 2n ** 45n },
+        lease: { leaseId: "l", issuedAtUnixMs: 0n, expiresAtUnixMs: 2n ** 45n, tokenKeys: [], revokedSessions: [], tokenKeysVersion: "" },
         heartbeatEveryMs,
         expiresAfterMs: 3 * heartbeatEveryMs,
       });
@@ -47,10 +47,11 @@ async function openBench(
     heartbeat: (call, done) => {
       beats.push(call.request);
       void Promise.resolve(answer(beats.length)).then((more) =>
-        done(null, { registerAgain: false, reportAllHoldings: false, manifestVersion: 0n, ...more }),
+        done(null, { registerAgain: false, reportAllHoldings: false, manifestVersion: 0n, tokenKeysVersion: "", ...more }),
       );
     },
     renewLease: (_call, done) => done(null, { lease: undefined }),
+    revokeSession: (_call, done) => done(null, { untilUnixMs: 0n }),
     listAppliances: (_call, done) => done(null, { appliances: [] }),
   };
   const fill: FillServiceServer = {

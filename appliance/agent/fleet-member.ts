@@ -1,6 +1,7 @@
 // Keeps an appliance in the fleet: registers it, sends heartbeats, reports what it holds, follows the manifest. When the control plane is
 // away it goes on trying, and the appliance goes on serving.
 import { setTimeout as wait } from "node:timers/promises";
+import { status, type ServiceError } from "@grpc/grpc-js";
 import {
   ApplianceState,
   type ApplianceIdentity,
@@ -146,8 +147,18 @@ export class FleetMember {
     if (answer.reportAllHoldings) holdings.reportAll();
     await this.#reportHoldings(applianceId);
     if (answer.manifestVersion !== this.#manifestVersion) await this.#fetchManifest(applianceId);
-    if (this.#lease && clock.unixMs() > (this.#lease.issuedAtUnixMs + this.#lease.expiresAtUnixMs) / 2) {
-      this.#takeLease((await client.renewLease({ applianceId, leaseId: this.#lease.leaseId })).lease);
+    const halfOver = this.#lease && clock.unixMs() > (this.#lease.issuedAtUnixMs + this.#lease.expiresAtUnixMs) / 2;
+    if (this.#lease && (halfOver || answer.tokenKeysVersion !== this.#lease.tokenKeysVersion)) await this.#renewLease(this.#lease.leaseId);
+  }
+
+  async #renewLease(leaseId: string): Promise<void> {
+    const { client, self } = this.#options;
+    try {
+      this.#takeLease((await client.renewLease({ applianceId: self.identity().applianceId, leaseId })).lease);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      // It has expired, or is another's: a new one comes with registering.
+      this.#registered = false;
     }
   }
 
@@ -176,7 +187,26 @@ export class FleetMember {
 
   #takeLease(lease: Lease | undefined): void {
     if (!lease) return;
-    this.#lease = { leaseId: lease.leaseId, issuedAtUnixMs: Number(lease.issuedAtUnixMs), expiresAtUnixMs: Number(lease.expiresAtUnixMs) };
+    const { leaseId, revokedSessions, tokenKeysVersion } = lease;
+    this.#lease = {
+      leaseId,
+      issuedAtUnixMs: Number(lease.issuedAtUnixMs),
+      expiresAtUnixMs: Number(lease.expiresAtUnixMs),
+      tokenKeys: lease.tokenKeys.map(({ id, secret, signsFromUnixMs, untilUnixMs }) => ({
+        id,
+        secret,
+        signsFromUnixMs: Number(signsFromUnixMs),
+        untilUnixMs: Number(untilUnixMs),
+      })),
+      revokedSessions,
+      tokenKeysVersion,
+    };
     this.#options.onLease(this.#lease);
   }
+}
+
+/** The control plane has answered, and said no. */
+function isRefusal(error: unknown): boolean {
+  const code = (error as Partial<ServiceError>).code;
+  return code === status.FAILED_PRECONDITION || code === status.NOT_FOUND;
 }

@@ -4,8 +4,9 @@
 // A read that misses its deadline is answered "late", and goes on: the system cannot be told to stop it, and it may still write into its
 // frame. The frame is its owner's again when `onLateEnd` is called, which may be never.
 import { readv } from "node:fs";
+import { allocatePages } from "../memory/page-memory.js";
 import { uuidBytesOf, type DiskDescription, type DiskSet } from "./disk-set.js";
-import { slabOf, slotOffsetOf, type SlabGeometry } from "./slab-geometry.js";
+import { pageBytes, slabOf, slotOffsetOf, type SlabGeometry } from "./slab-geometry.js";
 import type { SlabFile, SlabFiles } from "./slab-files.js";
 import { findSlotMismatch, fullSlotHeaderBytes, type SlotMismatch } from "./slot-header.js";
 
@@ -18,7 +19,10 @@ export interface SlotRead {
   lengthBytes: number;
   /** Of the slot's header; see slotShapeOf. */
   headerBytes: number;
-  /** At least `lengthBytes`; nobody else may touch it until the answer, and after the answer "late" not until `onLateEnd`. */
+  /**
+   * At least `lengthBytes`; read past the page cache only when it takes whole pages and begins at one. Nobody else may touch it until the answer,
+   * and after the answer "late" not until `onLateEnd`.
+   */
   into: Uint8Array;
   /** Called after "late", when nothing will be written into `into` any more. */
   onLateEnd?: () => void;
@@ -39,6 +43,8 @@ export interface SlotReaderOptions {
   disks: DiskSet;
   geometry: SlabGeometry;
   files: SlabFiles;
+  /** For slots whose chunk begins at a page: those of full chunks. Default: `files`. */
+  directFiles?: SlabFiles | undefined;
   /** Reads under way at one disk, from this thread. */
   readsPerDiskMax: number;
   /** Reads that wait for one disk, from this thread; beyond it the answer is "queue-full". */
@@ -52,6 +58,8 @@ export interface SlotReaderOptions {
 
 /** Deadlines are looked at this often while reads are under way. */
 const deadlineCheckMs = 50;
+/** Headers are read into pieces of memory of so many, since direct reads need them at pages. */
+const headersPerMemory = 256;
 
 interface PendingRead {
   read: SlotRead;
@@ -154,8 +162,9 @@ export class SlotReader {
   }
 
   async #start(queue: DiskQueue, pending: PendingRead): Promise<void> {
-    const { disks, geometry, files } = this.#options;
+    const { disks, geometry, directFiles } = this.#options;
     const { read } = pending;
+    const files = directFiles && canBeDirect(read) ? directFiles : this.#options.files;
     pending.startedAtMs = performance.now();
     queue.underWay.add(pending);
     let file: SlabFile | undefined;
@@ -183,13 +192,16 @@ export class SlotReader {
       queueMicrotask(() => fail(error as Error));
       return;
     }
-    const whole = this.#freeHeaders.pop() ?? Buffer.allocUnsafe(fullSlotHeaderBytes);
+    if (this.#freeHeaders.length === 0) this.#makeHeaders();
+    const whole = this.#freeHeaders.pop()!;
     const header = read.headerBytes === whole.length ? whole : whole.subarray(0, read.headerBytes);
     const into = read.into.length === read.lengthBytes ? read.into : read.into.subarray(0, read.lengthBytes);
-    this.#readVector(file.descriptor, [header, into], slotOffsetOf(geometry, read.slot), (error, bytesRead) => {
+    // The slot goes on to the end of its last page.
+    const wanted = file.direct ? read.into.subarray(0, Math.ceil(read.lengthBytes / pageBytes) * pageBytes) : into;
+    this.#readVector(file.descriptor, [header, wanted], slotOffsetOf(geometry, read.slot), (error, bytesRead) => {
       const tookMs = performance.now() - pending.startedAtMs;
       let outcome: SlotReadOutcome = "torn";
-      if (!error && bytesRead === header.length + read.lengthBytes && !pending.answered) {
+      if (!error && bytesRead === header.length + wanted.length && !pending.answered) {
         // A slab that was cut short reads short: what is missing is a torn slot.
         const { objectKey, chunk, lengthBytes } = read;
         outcome = findSlotMismatch(header, into, { diskUuid: queue.uuid, objectKey, chunk, lengthBytes }) ?? "ok";
@@ -201,4 +213,19 @@ export class SlotReader {
       finish(outcome);
     });
   }
+
+  #makeHeaders(): void {
+    const { memory } = allocatePages(headersPerMemory * fullSlotHeaderBytes);
+    for (let at = headersPerMemory - 1; at >= 0; at--)
+      this.#freeHeaders.push(Buffer.from(memory, at * fullSlotHeaderBytes, fullSlotHeaderBytes));
+  }
+}
+
+/** Short chunks follow their header in its page, and their frames may be smaller than a page: the page cache is there for them. */
+function canBeDirect({ headerBytes, into, lengthBytes }: SlotRead): boolean {
+  return (
+    headerBytes === fullSlotHeaderBytes &&
+    into.byteOffset % pageBytes === 0 &&
+    into.length >= Math.ceil(lengthBytes / pageBytes) * pageBytes
+  );
 }

@@ -1,5 +1,6 @@
 // Answers one request after another: admission, token, object, conditions, ranges, body.
 import type { HttpRequest, HttpResponse } from "uWebSockets.js";
+import { fillTokenHeader } from "../../fill-protocol/fill-token.js";
 import { digestsPrefix } from "../../fill-protocol/object-digests.js";
 import { counterPlace, type CounterName } from "../counters.js";
 import { fillFailures } from "../fill-messages.js";
@@ -101,7 +102,11 @@ export class RequestHandler {
     const path = parseObjectPath(target);
     if (path === undefined) return this.#turnAway(response, 400, "That is not the path of an object", headOnly);
     if (tokens.active) {
-      const refusal = this.#checkToken(response, request, token, path);
+      let refusal = this.#checkToken(response, request, token, path);
+      if (refusal === "token-missing") {
+        const fillToken = request.getHeader(fillTokenHeader);
+        if (fillToken !== "") refusal = tokens.checkFill(fillToken);
+      }
       if (refusal !== undefined) {
         counters[counterPlace[refusal]]!++;
         return this.#turnAway(response, 403, `Refused: ${refusal}`, headOnly);

@@ -46,7 +46,6 @@
 //
 // Replacement within a size is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP '23): a tenth of the frames
 // are a small queue for newcomers, the rest is the main queue, and a ghost table remembers who left the small queue.
-
 import {
   arenaWords,
   blockOfFrame,

@@ -9,11 +9,14 @@
 // Which numbers are in use is up to the arena: of one block only those of one size, at any time. Words of numbers that were never in
 // use are never touched, and cost no memory.
 
+import { allocatePages } from "./page-memory.js";
+
 /** One SharedArrayBuffer holds at most this much, so that no view passes V8's limits. */
 const bankBytesMax = 2 ** 30;
 const blockCountMax = 2 ** 24;
 /** A block is not cut into smaller frames than a page: a frame costs 52 bytes of table. */
 const frameBytesMin = 4096;
+const pageBytes = 4096;
 /** A block is not cut into more frames than this, whatever the size of chunks. */
 const sizesMax = 9;
 /** Numbers of frames; 52 bytes of address space each. With more memory than 64 GiB the smallest frames are larger. */
@@ -41,6 +44,8 @@ export interface FrameArenaMemory {
   readonly bucketCount: number;
   readonly table: SharedArrayBuffer;
   readonly banks: readonly SharedArrayBuffer[];
+  /** Every whole frame begins at a page and is made of whole pages: a disk can write into it past the page cache. */
+  readonly atPages: boolean;
 }
 
 export interface FrameArenaOptions {
@@ -58,8 +63,12 @@ export function reserveArenaMemory({ ramBytes, chunkBytes }: FrameArenaOptions):
   const blockCount = Math.min(blockCountMax, Math.max(frameCountMin, Math.floor(ramBytes / blockStrideBytes)));
   const blocksPerBank = Math.max(1, Math.min(blockCount, Math.floor(bankBytesMax / blockStrideBytes)));
   const banks: SharedArrayBuffer[] = [];
+  let atPages = chunkBytes % pageBytes === 0;
   for (let left = blockCount; left > 0; left -= blocksPerBank) {
-    banks.push(new SharedArrayBuffer(Math.min(left, blocksPerBank) * blockStrideBytes));
+    const bankBytes = Math.min(left, blocksPerBank) * blockStrideBytes;
+    const bank = atPages ? allocatePages(bankBytes) : { memory: new SharedArrayBuffer(bankBytes), atPage: false };
+    atPages &&= bank.atPage;
+    banks.push(bank.memory);
   }
   const frameBytes = [chunkBytes];
   while (frameBytes.length < sizesMax) {
@@ -76,7 +85,7 @@ export function reserveArenaMemory({ ramBytes, chunkBytes }: FrameArenaOptions):
     wordsPerBucket * bucketCount +
     wordsPerFrame * frameCountOf(blockCount, frameBytes.length);
   const table = new SharedArrayBuffer(words * 4);
-  return { chunkBytes, blockCount, blocksPerBank, blockStrideBytes, frameBytes, bucketCount, table, banks };
+  return { chunkBytes, blockCount, blocksPerBank, blockStrideBytes, frameBytes, bucketCount, table, banks, atPages };
 }
 
 /** How many frames of the first `sizes` sizes there could be. */

@@ -1,6 +1,7 @@
 // Titles and their objects in the database.
 import type { Transaction } from "kysely";
 import type { Store } from "../store/database.js";
+import { transact } from "../store/transact.js";
 import type { Schema, TitleTable } from "../store/schema.js";
 import type { PageEnd } from "./page-token.js";
 
@@ -34,7 +35,7 @@ export class CatalogStore {
 
   /** Adds the title or takes the place of the one with its id, objects and all, in one transaction. */
   async replaceTitle(title: StoredTitle, objects: readonly StoredObject[]): Promise<void> {
-    await this.#store.transaction().execute(async (transaction) => {
+    await transact(this.#store, async (transaction) => {
       await countRevision(transaction);
       await transaction.deleteFrom("title").where("title_id", "=", title.titleId).execute();
       await transaction.deleteFrom("title_object").where("title_id", "=", title.titleId).execute();

@@ -18,6 +18,7 @@ import { appliancesMax, type FleetRegistry } from "./fleet-registry.js";
 import type { HoldingsRegister } from "./holdings-register.js";
 import { isFleetId, mistakesInIdentity } from "./identity-rules.js";
 import { leaseAtRegister, renewLease } from "./lease.js";
+import type { LeaseKeys, TokenKeys } from "./token-keys.js";
 
 /** Disks of one appliance in a heartbeat. */
 const disksMax = 256;
@@ -32,11 +33,12 @@ export interface FleetServiceOptions {
   heartbeatEveryMs: number;
   expiresAfterMs: number;
   leaseValidForMs: number;
+  tokenKeys: Pick<TokenKeys, "current" | "revoke">;
   log: Log;
 }
 
 export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptions): FleetServiceServer {
-  const { registry, holdings, store, clock, log } = options;
+  const { registry, holdings, store, clock, log, tokenKeys } = options;
   return {
     register: calls.unary(async ({ identity, bootId }) => {
       const mistakes = identity ? mistakesInIdentity(identity) : ["identity is missing"];
@@ -61,7 +63,11 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
       registry.setLease(applianceId, lease);
       const { siteId, clusterId, dataUrl, softwareVersion } = identity;
       log.info({ applianceId, bootId, siteId, clusterId, dataUrl, softwareVersion, verdict }, "appliance registered");
-      return { lease: toProtocolLease(lease), heartbeatEveryMs: options.heartbeatEveryMs, expiresAfterMs: options.expiresAfterMs };
+      return {
+        lease: toProtocolLease(lease, tokenKeys.current),
+        heartbeatEveryMs: options.heartbeatEveryMs,
+        expiresAfterMs: options.expiresAfterMs,
+      };
     }),
 
     heartbeat: calls.unary(async (request) => {
@@ -87,11 +93,14 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
       });
       if (verdict === "superseded") throw superseded("take the heartbeat of", applianceId);
       const appliance = registry.get(applianceId);
-      if (verdict === "register-again" || !appliance) return { registerAgain: true, reportAllHoldings: false, manifestVersion: 0n };
+      if (verdict === "register-again" || !appliance) {
+        return { registerAgain: true, reportAllHoldings: false, manifestVersion: 0n, tokenKeysVersion: "" };
+      }
       return {
         registerAgain: false,
         reportAllHoldings: holdings.mustReportAll(applianceId, Number(request.holdingsSequence)),
         manifestVersion: await options.manifestVersionOf(appliance.identity),
+        tokenKeysVersion: tokenKeys.current.version,
       };
     }),
 
@@ -108,8 +117,10 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
       }
       await store.save({ identity: appliance.identity, lease }, nowUnixMs);
       registry.setLease(applianceId, lease);
-      return { lease: toProtocolLease(lease) };
+      return { lease: toProtocolLease(lease, tokenKeys.current) };
     }),
+
+    revokeSession: calls.unary(async ({ session }) => ({ untilUnixMs: BigInt((await tokenKeys.revoke(session)).untilUnixMs) })),
 
     listAppliances: calls.unary(() => ({
       appliances: registry.list().map((appliance) => ({
@@ -162,10 +173,18 @@ function superseded(action: string, applianceId: string): OperatingError {
   );
 }
 
-function toProtocolLease(lease: Lease): ProtocolLease {
+function toProtocolLease(lease: Lease, { keys, revokedSessions, version }: LeaseKeys): ProtocolLease {
   return {
     leaseId: lease.leaseId,
     issuedAtUnixMs: BigInt(lease.issuedAtUnixMs),
     expiresAtUnixMs: BigInt(lease.expiresAtUnixMs),
+    tokenKeys: keys.map(({ id, secret, signsFromUnixMs, untilUnixMs }) => ({
+      id,
+      secret,
+      signsFromUnixMs: BigInt(signsFromUnixMs),
+      untilUnixMs: BigInt(untilUnixMs),
+    })),
+    revokedSessions: [...revokedSessions],
+    tokenKeysVersion: version,
   };
 }

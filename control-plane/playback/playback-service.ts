@@ -7,13 +7,16 @@ import type { ServiceCalls } from "../service-calls.js";
 import { toProtocolHolds, toProtocolRejected } from "../steering/steering-service.js";
 import type { Steering } from "../steering/steering.js";
 import { entryPathOf, objectsForPlayback, urlOf } from "./playback-answer.js";
+import type { UrlSigner } from "./url-signer.js";
 
 export interface PlaybackServiceOptions {
   catalog: CatalogStore;
   steering: Steering;
+  /** Undefined: URLs carry no token. */
+  signer: UrlSigner | undefined;
 }
 
-export function makePlaybackService(calls: ServiceCalls, { catalog, steering }: PlaybackServiceOptions): PlaybackServiceServer {
+export function makePlaybackService(calls: ServiceCalls, { catalog, steering, signer }: PlaybackServiceOptions): PlaybackServiceServer {
   return {
     startPlayback: calls.unary(async ({ titleId, clientAddress }) => {
       const { title, objects } = await readTitle(catalog, titleId);
@@ -29,6 +32,8 @@ export function makePlaybackService(calls: ServiceCalls, { catalog, steering }: 
           rejected.length === 0 ? "no appliance has registered" : `all ${rejected.length} appliances are offline, draining or full`;
         throw new OperatingError("no-appliance-live", `Cannot play title ${titleId}: ${why}`, { source: "fleet", retryable: true });
       }
+      const token = signer?.sign({ paths: wanted.map(({ path }) => path), clientAddress });
+      const baseOf = (dataUrl: string) => (token === undefined ? dataUrl : `${dataUrl}~${token}/`);
       return {
         titleId,
         name: title.name,
@@ -36,8 +41,8 @@ export function makePlaybackService(calls: ServiceCalls, { catalog, steering }: 
         urls: ranked.map(({ candidate }) => ({
           applianceId: candidate.id,
           siteId: candidate.siteId,
-          hlsUrl: urlOf(candidate.dataUrl, title.hlsPath),
-          dashUrl: urlOf(candidate.dataUrl, title.dashPath),
+          hlsUrl: urlOf(baseOf(candidate.dataUrl), title.hlsPath),
+          dashUrl: urlOf(baseOf(candidate.dataUrl), title.dashPath),
           holds: toProtocolHolds(candidate.holds),
         })),
         rejected: toProtocolRejected(rejected),

@@ -39,9 +39,42 @@ interface ApplianceTable {
   lease_expires_at_unix_ms: number;
 }
 
+/** A key that signs tokens: written once, then only read and dropped. */
+interface TokenKeyTable {
+  key_id: string;
+  secret: string;
+  signs_from_unix_ms: number;
+  until_unix_ms: number;
+}
+
+/** A session whose tokens are refused, until the last of them has expired. */
+interface RevokedSessionTable {
+  session: string;
+  until_unix_ms: number;
+}
+
+/** The answers of writes that were made with an idempotency key. */
+interface IdempotencyKeyTable {
+  /** Whose key it is, and for which method. */
+  scope: string;
+  idempotency_key: string;
+  /** SHA-256 of the request, in hex. */
+  request_hash: string;
+  /** JSON. */
+  answer: string;
+  created_at_unix_ms: number;
+}
+
+/**
+ * A column of money ends in "_minor" and is a bigint; every other whole number is a number. Moments end in "_unix_ms". There
+ * are no booleans: 0 and 1.
+ */
 export interface Schema {
+  idempotency_key: IdempotencyKeyTable;
   title: TitleTable;
   title_object: TitleObjectTable;
   catalog_revision: CatalogRevisionTable;
   appliance: ApplianceTable;
+  token_key: TokenKeyTable;
+  revoked_session: RevokedSessionTable;
 }

@@ -211,6 +211,33 @@ export interface Lease {
   leaseId: string;
   issuedAtUnixMs: bigint;
   expiresAtUnixMs: bigint;
+  /** What tokens are checked with. Keys overlap: the next one is here long before it signs, and an old one stays until its last token has expired. */
+  tokenKeys: TokenKey[];
+  /** Sessions whose tokens are refused before they expire. */
+  revokedSessions: string[];
+  /** Names what 4 and 5 hold; HeartbeatResponse has the one that is in force. */
+  tokenKeysVersion: string;
+}
+
+/** Signs playback tokens (the control plane does) and fill tokens (appliances do). */
+export interface TokenKey {
+  /** Letters, digits and dashes. */
+  id: string;
+  secret: string;
+  /** The newest key that may sign already is the one to sign with. */
+  signsFromUnixMs: bigint;
+  /** From then on its tokens are refused. */
+  untilUnixMs: bigint;
+}
+
+export interface RevokeSessionRequest {
+  /** As in the claims of its tokens. */
+  session: string;
+}
+
+export interface RevokeSessionResponse {
+  /** When the entry is dropped, since every token of the session has expired by then. */
+  untilUnixMs: bigint;
 }
 
 export interface HeartbeatRequest {
@@ -236,6 +263,8 @@ export interface HeartbeatResponse {
   reportAllHoldings: boolean;
   /** The manifest made for this appliance now. A tag, not a counter: fetch when it is another than the known one. */
   manifestVersion: bigint;
+  /** Another than in the lease: renew it, to get keys or revocations that have come since. Empty: there are none. */
+  tokenKeysVersion: string;
 }
 
 export interface RenewLeaseRequest {
@@ -931,7 +960,14 @@ export const ServingTotals: MessageFns<ServingTotals> = {
 };
 
 function createBaseLease(): Lease {
-  return { leaseId: "", issuedAtUnixMs: 0n, expiresAtUnixMs: 0n };
+  return {
+    leaseId: "",
+    issuedAtUnixMs: 0n,
+    expiresAtUnixMs: 0n,
+    tokenKeys: [],
+    revokedSessions: [],
+    tokenKeysVersion: "",
+  };
 }
 
 export const Lease: MessageFns<Lease> = {
@@ -950,6 +986,15 @@ export const Lease: MessageFns<Lease> = {
         throw new globalThis.Error("value provided for field message.expiresAtUnixMs of type uint64 too large");
       }
       writer.uint32(24).uint64(message.expiresAtUnixMs);
+    }
+    for (const v of message.tokenKeys) {
+      TokenKey.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.revokedSessions) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.tokenKeysVersion !== "") {
+      writer.uint32(50).string(message.tokenKeysVersion);
     }
     return writer;
   },
@@ -991,6 +1036,30 @@ export const Lease: MessageFns<Lease> = {
             message.expiresAtUnixMs = reader.uint64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.tokenKeys.push(TokenKey.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.revokedSessions.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.tokenKeysVersion = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1020,6 +1089,21 @@ export const Lease: MessageFns<Lease> = {
         : isSet(object.expires_at_unix_ms)
         ? BigInt(object.expires_at_unix_ms)
         : 0n,
+      tokenKeys: globalThis.Array.isArray(object?.tokenKeys)
+        ? object.tokenKeys.map((e: any) => TokenKey.fromJSON(e))
+        : globalThis.Array.isArray(object?.token_keys)
+        ? object.token_keys.map((e: any) => TokenKey.fromJSON(e))
+        : [],
+      revokedSessions: globalThis.Array.isArray(object?.revokedSessions)
+        ? object.revokedSessions.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.revoked_sessions)
+        ? object.revoked_sessions.map((e: any) => globalThis.String(e))
+        : [],
+      tokenKeysVersion: isSet(object.tokenKeysVersion)
+        ? globalThis.String(object.tokenKeysVersion)
+        : isSet(object.token_keys_version)
+        ? globalThis.String(object.token_keys_version)
+        : "",
     };
   },
 
@@ -1033,6 +1117,259 @@ export const Lease: MessageFns<Lease> = {
     }
     if (message.expiresAtUnixMs !== 0n) {
       obj.expiresAtUnixMs = message.expiresAtUnixMs.toString();
+    }
+    if (message.tokenKeys?.length) {
+      obj.tokenKeys = message.tokenKeys.map((e) => TokenKey.toJSON(e));
+    }
+    if (message.revokedSessions?.length) {
+      obj.revokedSessions = message.revokedSessions;
+    }
+    if (message.tokenKeysVersion !== "") {
+      obj.tokenKeysVersion = message.tokenKeysVersion;
+    }
+    return obj;
+  },
+};
+
+function createBaseTokenKey(): TokenKey {
+  return { id: "", secret: "", signsFromUnixMs: 0n, untilUnixMs: 0n };
+}
+
+export const TokenKey: MessageFns<TokenKey> = {
+  encode(message: TokenKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.secret !== "") {
+      writer.uint32(18).string(message.secret);
+    }
+    if (message.signsFromUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.signsFromUnixMs) !== message.signsFromUnixMs) {
+        throw new globalThis.Error("value provided for field message.signsFromUnixMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.signsFromUnixMs);
+    }
+    if (message.untilUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.untilUnixMs) !== message.untilUnixMs) {
+        throw new globalThis.Error("value provided for field message.untilUnixMs of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.untilUnixMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TokenKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTokenKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.secret = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.signsFromUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.untilUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TokenKey {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      secret: isSet(object.secret) ? globalThis.String(object.secret) : "",
+      signsFromUnixMs: isSet(object.signsFromUnixMs)
+        ? BigInt(object.signsFromUnixMs)
+        : isSet(object.signs_from_unix_ms)
+        ? BigInt(object.signs_from_unix_ms)
+        : 0n,
+      untilUnixMs: isSet(object.untilUnixMs)
+        ? BigInt(object.untilUnixMs)
+        : isSet(object.until_unix_ms)
+        ? BigInt(object.until_unix_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: TokenKey): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.secret !== "") {
+      obj.secret = message.secret;
+    }
+    if (message.signsFromUnixMs !== 0n) {
+      obj.signsFromUnixMs = message.signsFromUnixMs.toString();
+    }
+    if (message.untilUnixMs !== 0n) {
+      obj.untilUnixMs = message.untilUnixMs.toString();
+    }
+    return obj;
+  },
+};
+
+function createBaseRevokeSessionRequest(): RevokeSessionRequest {
+  return { session: "" };
+}
+
+export const RevokeSessionRequest: MessageFns<RevokeSessionRequest> = {
+  encode(message: RevokeSessionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.session !== "") {
+      writer.uint32(10).string(message.session);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeSessionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeSessionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.session = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RevokeSessionRequest {
+    return { session: isSet(object.session) ? globalThis.String(object.session) : "" };
+  },
+
+  toJSON(message: RevokeSessionRequest): unknown {
+    const obj: any = {};
+    if (message.session !== "") {
+      obj.session = message.session;
+    }
+    return obj;
+  },
+};
+
+function createBaseRevokeSessionResponse(): RevokeSessionResponse {
+  return { untilUnixMs: 0n };
+}
+
+export const RevokeSessionResponse: MessageFns<RevokeSessionResponse> = {
+  encode(message: RevokeSessionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.untilUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.untilUnixMs) !== message.untilUnixMs) {
+        throw new globalThis.Error("value provided for field message.untilUnixMs of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.untilUnixMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeSessionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeSessionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.untilUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RevokeSessionResponse {
+    return {
+      untilUnixMs: isSet(object.untilUnixMs)
+        ? BigInt(object.untilUnixMs)
+        : isSet(object.until_unix_ms)
+        ? BigInt(object.until_unix_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: RevokeSessionResponse): unknown {
+    const obj: any = {};
+    if (message.untilUnixMs !== 0n) {
+      obj.untilUnixMs = message.untilUnixMs.toString();
     }
     return obj;
   },
@@ -1216,7 +1553,7 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
 };
 
 function createBaseHeartbeatResponse(): HeartbeatResponse {
-  return { registerAgain: false, reportAllHoldings: false, manifestVersion: 0n };
+  return { registerAgain: false, reportAllHoldings: false, manifestVersion: 0n, tokenKeysVersion: "" };
 }
 
 export const HeartbeatResponse: MessageFns<HeartbeatResponse> = {
@@ -1232,6 +1569,9 @@ export const HeartbeatResponse: MessageFns<HeartbeatResponse> = {
         throw new globalThis.Error("value provided for field message.manifestVersion of type uint64 too large");
       }
       writer.uint32(24).uint64(message.manifestVersion);
+    }
+    if (message.tokenKeysVersion !== "") {
+      writer.uint32(34).string(message.tokenKeysVersion);
     }
     return writer;
   },
@@ -1273,6 +1613,14 @@ export const HeartbeatResponse: MessageFns<HeartbeatResponse> = {
             message.manifestVersion = reader.uint64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.tokenKeysVersion = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1302,6 +1650,11 @@ export const HeartbeatResponse: MessageFns<HeartbeatResponse> = {
         : isSet(object.manifest_version)
         ? BigInt(object.manifest_version)
         : 0n,
+      tokenKeysVersion: isSet(object.tokenKeysVersion)
+        ? globalThis.String(object.tokenKeysVersion)
+        : isSet(object.token_keys_version)
+        ? globalThis.String(object.token_keys_version)
+        : "",
     };
   },
 
@@ -1315,6 +1668,9 @@ export const HeartbeatResponse: MessageFns<HeartbeatResponse> = {
     }
     if (message.manifestVersion !== 0n) {
       obj.manifestVersion = message.manifestVersion.toString();
+    }
+    if (message.tokenKeysVersion !== "") {
+      obj.tokenKeysVersion = message.tokenKeysVersion;
     }
     return obj;
   },
@@ -1780,6 +2136,17 @@ export const FleetServiceService = {
     responseSerialize: (value: RenewLeaseResponse): Buffer => Buffer.from(RenewLeaseResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RenewLeaseResponse => RenewLeaseResponse.decode(value),
   },
+  /** Ends a playback early: from the next heartbeat on, no appliance takes tokens of this session. */
+  revokeSession: {
+    path: "/millrace.fleet.v1.FleetService/RevokeSession" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RevokeSessionRequest): Buffer => Buffer.from(RevokeSessionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RevokeSessionRequest => RevokeSessionRequest.decode(value),
+    responseSerialize: (value: RevokeSessionResponse): Buffer =>
+      Buffer.from(RevokeSessionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RevokeSessionResponse => RevokeSessionResponse.decode(value),
+  },
   /** The fleet as the control plane sees it now, Offline appliances included. */
   listAppliances: {
     path: "/millrace.fleet.v1.FleetService/ListAppliances" as const,
@@ -1808,6 +2175,8 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
   heartbeat: handleUnaryCall<HeartbeatRequest, HeartbeatResponse>;
   /** Extends what lets an appliance go on without the control plane. */
   renewLease: handleUnaryCall<RenewLeaseRequest, RenewLeaseResponse>;
+  /** Ends a playback early: from the next heartbeat on, no appliance takes tokens of this session. */
+  revokeSession: handleUnaryCall<RevokeSessionRequest, RevokeSessionResponse>;
   /** The fleet as the control plane sees it now, Offline appliances included. */
   listAppliances: handleUnaryCall<ListAppliancesRequest, ListAppliancesResponse>;
 }
@@ -1867,6 +2236,22 @@ export interface FleetServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RenewLeaseResponse) => void,
+  ): ClientUnaryCall;
+  /** Ends a playback early: from the next heartbeat on, no appliance takes tokens of this session. */
+  revokeSession(
+    request: RevokeSessionRequest,
+    callback: (error: ServiceError | null, response: RevokeSessionResponse) => void,
+  ): ClientUnaryCall;
+  revokeSession(
+    request: RevokeSessionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RevokeSessionResponse) => void,
+  ): ClientUnaryCall;
+  revokeSession(
+    request: RevokeSessionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RevokeSessionResponse) => void,
   ): ClientUnaryCall;
   /** The fleet as the control plane sees it now, Offline appliances included. */
   listAppliances(
