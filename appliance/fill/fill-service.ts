@@ -1,6 +1,7 @@
 // What the fill worker does for the serving workers and for the agent: describe, fetch, store, follow the manifest.
 import type { MessagePort } from "node:worker_threads";
 import { LRUCache } from "lru-cache";
+import type { ObjectDigests } from "../../fill-protocol/generated/millrace/object/v1/object_digests.js";
 import { parseObjectDigests } from "../../fill-protocol/object-digests.js";
 import { systemClock } from "../../runtime/clock.js";
 import type { Log } from "../../runtime/log.js";
@@ -20,6 +21,8 @@ import type { Upstream } from "./upstream.js";
 
 /** Appliances that the control plane named as sources are kept open, this many. */
 const sourcesOpenMax = 64;
+/** Parsed digests are kept at hand in so many bytes: those of an object of 50 GB are 1.6 MB, and every chunk of it is checked against them. */
+const digestsBytesMax = 64 * 2 ** 20;
 /** The control plane's answer on sources is waited for so long; then the settings' upstreams have to do. */
 const sourcesTimeoutMs = 3000;
 
@@ -48,6 +51,7 @@ export class FillService {
   readonly #store: ChunkStore;
   readonly #ports = new Set<MessagePort>();
   readonly #sources: LRUCache<string, Upstream>;
+  readonly #digests = new LRUCache<string, ObjectDigests>({ maxSize: digestsBytesMax, sizeCalculation: ({ sha256 }) => sha256.length + 1000 });
   readonly #sourceQuestions = new Map<number, (urls: readonly string[]) => void>();
   #nextQuestion = 1;
 
@@ -207,8 +211,15 @@ export class FillService {
   }
 
   #findDigests(object: ObjectRecord) {
-    const encoded = this.#options.index.findDigests(objectKeyOf(object));
-    return encoded && parseObjectDigests(encoded, object.path);
+    const key = objectKeyOf(object);
+    const name = key.toString("latin1");
+    const known = this.#digests.get(name);
+    if (known) return known;
+    const encoded = this.#options.index.findDigests(key);
+    const digests = encoded && parseObjectDigests(encoded, object.path);
+    // A version's digests never change; when the index has forgotten them, nobody asks for that version any more.
+    if (digests) this.#digests.set(name, digests);
+    return digests;
   }
 
   async #askSources(path: string): Promise<readonly Upstream[]> {

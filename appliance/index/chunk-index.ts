@@ -320,7 +320,8 @@ export class ChunkIndex {
       const earlier = this.#objects.get(object.path);
       const key = objectKeyOf(object);
       void this.#objects.put(object.path, object);
-      if (digests) void this.#digests.put(key, digests);
+      // They belong to the version, which is looked at again every minute; those of a large object are megabytes.
+      if (digests && !this.#digests.doesExist(key)) void this.#digests.put(key, digests);
       if (earlier) {
         const earlierKey = objectKeyOf(earlier);
         if (!earlierKey.equals(key)) return this.#forgetVersion(earlierKey);
