@@ -41,12 +41,6 @@ export type FillToServe =
   /** The object has a newer version, or is gone: look again before the next answer. */
   | { type: "changed"; path: string };
 
-export interface ManifestItem {
-  path: string;
-  sizeBytes: number;
-  etag: string;
-}
-
 /** How far the manifest's objects are held. */
 export interface FillProgress {
   manifestVersion: string;
@@ -58,8 +52,20 @@ export interface FillProgress {
   failed: { path: string; reason: string }[];
 }
 
+/** What of the manifest the disks keep, and what was cut off because it is larger than its share of them. */
+export interface ManifestKept {
+  version: string;
+  objectsKept: number;
+  /** Chunks of what is kept, and how many there is room for. */
+  chunks: number;
+  chunksMax: number;
+  objectsCut: number;
+  bytesCut: number;
+}
+
 export type MainToFill =
-  | { type: "manifest"; version: string; items: ManifestItem[] }
+  /** There is a new manifest in `file`. */
+  | { type: "manifest"; file: string }
   | { type: "sources"; id: number; urls: string[] }
   /** The keys to sign tokens for other appliances with, from now on. */
   | { type: "token-keys"; keys: readonly TokenKey[] }
@@ -94,6 +100,7 @@ export type FillToMain =
   | { type: "ask-sources"; id: number; path: string }
   | { type: "progress"; progress: FillProgress }
   | { type: "emptying"; progress: EmptyingProgress }
+  | ({ type: "manifest-cut" } & ManifestKept)
   | { type: "stopped" };
 
 export type MainToServe =

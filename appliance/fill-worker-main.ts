@@ -3,6 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { systemClock } from "../runtime/clock.js";
 import { openLog } from "../runtime/log.js";
 import { counterRow } from "./counters.js";
+import { ChunkHits } from "./disk/chunk-hits.js";
 import { DiskSet } from "./disk/disk-set.js";
 import { SlabFiles } from "./disk/slab-files.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
@@ -49,10 +50,13 @@ const service = new FillService({
   arena,
   chunkBytes: settings.chunk,
   counters: counterRow(data.counters, data.thread),
+  demandShare: settings.disk.demandShare,
   disks,
   geometry,
+  hits: new ChunkHits(data.hits, systemClock),
   index,
   log,
+  sync: { bytes: settings.disk.syncBytes, everyMs: settings.disk.syncEvery, deadlineMs: settings.disk.writeTimeout },
   fetchesMax: settings.fill.fetches,
   waitingFetchesMax: settings.fill.waiting,
   manifestFetchesMax: settings.fill.manifestFetches,

@@ -13,19 +13,24 @@ import { openLog } from "../runtime/log.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
+import { DiskInventory } from "./agent/disk-inventory.js";
+import { HeatJournal } from "./agent/heat-journal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
 import { HoldingsReporter } from "./agent/holdings-reporter.js";
 import { readLease, withoutSecrets, writeLease } from "./agent/lease-file.js";
 import { StorageControl } from "./agent/storage-control.js";
 import { allocateCounters, sumCounter } from "./counters.js";
+import { allocateChunkHits } from "./disk/chunk-hits.js";
 import { DiskMonitor } from "./disk/disk-monitor.js";
 import { ioThreadsOf, readsPerDiskOf } from "./disk/io-threads.js";
 import { openDisks } from "./disk/open-disks.js";
 import { probeDisk } from "./disk/probe-disk.js";
 import { fullSlotsPerExtent, slabGeometryOf } from "./disk/slab-geometry.js";
-import type { FillProgress, FillToMain, MainToFill } from "./fill-messages.js";
+import type { FillProgress, FillToMain, MainToFill, ManifestKept } from "./fill-messages.js";
 import { openUpstream } from "./fill/open-upstream.js";
+import { allocateHeat, HeatCollector, type ObjectHeatSums } from "./heat-table.js";
+import { ManifestFile } from "./manifest-file.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { allocateFrameArena, FrameArena } from "./memory/frame-arena.js";
 import { openApplianceMetrics } from "./metrics.js";
@@ -41,8 +46,12 @@ import type { FillWorkerData } from "./worker-data.js";
 
 /** Heads of requests may be this long; beyond it the answer is 431. Signed URLs and CMCD headers need more than the engine's 4 KiB. */
 const requestHeadBytesMax = 16_384;
+/** Hits are counted in so many bytes for each extent, which is four whole chunks or many short ones; see chunk-hits.ts. */
+const hitBytesPerExtent = 16;
 /** Workers are given this long to close after the drain; then the process ends anyway. Everything acknowledged is on disk by then. */
 const closeTimeoutMs = 2000;
+/** Often enough that a crash costs little and the tables of the workers do not fill up. */
+const heatCollectEveryMs = 10_000;
 
 /**
  * Runs an appliance until it is asked to stop.
@@ -63,7 +72,13 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
   const disks = await openDisks({ wanted: settings.disks, geometry, register: index, log });
+  let applianceId = index.getMeta<string>("applianceId");
+  if (!applianceId) await index.putMeta("applianceId", (applianceId = randomUUID()));
+
+  const arenaMemory = allocateFrameArena({ ramBytes: settings.ram, chunkBytes: settings.chunk });
+  const arena = new FrameArena(arenaMemory);
   const readsPerDisk = readsPerDiskOf({
+    frames: arena.frameCount,
     threads: ioThreadsOf(process.env),
     disks: disks.disks.length,
     workers: settings.workers,
@@ -75,20 +90,19 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       "a disk that hangs could stall the others: start with a higher UV_THREADPOOL_SIZE (at most 1024), or fewer workers",
     );
   }
-  let applianceId = index.getMeta<string>("applianceId");
-  if (!applianceId) await index.putMeta("applianceId", (applianceId = randomUUID()));
-
-  const arenaMemory = allocateFrameArena({ ramBytes: settings.ram, chunkBytes: settings.chunk });
-  const arena = new FrameArena(arenaMemory);
   const counters = allocateCounters(settings.workers + 1);
   const vitals = allocateVitals(settings.workers);
   const port = await takePort(settings.listen.host, settings.listen.port);
-  const shared = { arena: arenaMemory, counters, vitals, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
+  const hits = allocateChunkHits(disks.disks.reduce((sum, { extentCount }) => sum + extentCount * hitBytesPerExtent, 0));
+  const shared = { arena: arenaMemory, counters, vitals, diskStates: disks.memory, hits, readsPerDisk: readsPerDisk.reads };
+  const heatMemory = allocateHeat(settings.workers);
 
   let whyNotReady: "starting" | "draining" | undefined = "starting";
   let drainingSinceMs: number | undefined;
   let progress: FillProgress | undefined;
+  let kept: ManifestKept | undefined;
   let member: FleetMember | undefined;
+  let inventory: DiskInventory | undefined;
   let serving: ServeWorkers | undefined;
   const monitor = new DiskMonitor({
     disks,
@@ -101,6 +115,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         serving?.tell(message);
         tellFill(message);
       }
+      void inventory?.settle();
       member?.hurry();
     },
   });
@@ -127,6 +142,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     workers: settings.workers,
     disks,
     monitor,
+    manifestKept: () => kept,
   });
   const bootId = randomUUID();
   const scheme = settings.listen.tls ? "https" : "http";
@@ -164,6 +180,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
             },
       memory: arena.counts(),
       disks: storage.statuses(),
+      manifest: kept ? manifestStatusOf(kept) : null,
       fill: progress ?? null,
     }),
     actions: {
@@ -205,7 +222,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     settings,
     tokenRules,
     // A worker that is started again finds the disks that have come since.
-    shared: () => ({ ...shared, disks: disks.disks, listenPort: port }),
+    shared: () => ({ ...shared, heat: heatMemory, disks: disks.disks, listenPort: port }),
     connectFill: (line) => fill.postMessage({ type: "serve", port: line } satisfies MainToFill, [line]),
     log,
   });
@@ -227,8 +244,18 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     serving.useTokens(rules);
     tellFill({ type: "token-keys", keys: rules.keys });
   };
+  const manifest = new ManifestFile(settings.index);
+  const heat = new HeatJournal({ folder: join(settings.index, "heat"), clock: systemClock, log, intervalMs: settings.heat.interval });
+  const heatCollector = new HeatCollector(heatMemory, settings.workers);
+  const collectHeat = () => {
+    const collected = new Map<string, ObjectHeatSums>();
+    heat.record(collected, heatCollector.collect(collected));
+  };
   const role = settings.site.role === "edge" ? ApplianceRole.APPLIANCE_ROLE_EDGE : ApplianceRole.APPLIANCE_ROLE_STORAGE;
-  const heldBytes = () => disks.disks.reduce((sum, { diskNumber }) => sum + disks.usedBytesOf(diskNumber), 0);
+  const heldBytes = () =>
+    disks.disks
+      .filter(({ diskNumber }) => !disks.isAway(diskNumber))
+      .reduce((sum, { diskNumber }) => sum + disks.usedBytesOf(diskNumber), 0);
   const self: ApplianceSelf = {
     identity: () => ({
       applianceId: applianceId!,
@@ -261,6 +288,8 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       })),
     requestHeadroom: () =>
       whyNotReady ? 0 : Math.max(0, settings.workers * settings.limits.requestsPerWorker - sumCounter(counters, "underWay")),
+    fillHeadroom: () => self.requestHeadroom(),
+    fillProgress: () => progress,
     isDraining: () => whyNotReady === "draining",
   };
   const holdings = new HoldingsReporter(
@@ -273,6 +302,14 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       for (const { path } of index.heldVersions()) yield path;
     },
   );
+  inventory = new DiskInventory({
+    disks,
+    index,
+    onHeldChanged: (paths) => holdings.noteChanged(paths),
+    onTold: () => member?.hurry(),
+    log,
+  });
+  await inventory.settle();
   member =
     client &&
     new FleetMember({
@@ -294,17 +331,24 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
           );
         }
       },
-      onManifest: (version, items) => tellFill({ type: "manifest", version, items }),
+      manifest,
+      onManifest: () => tellFill({ type: "manifest", file: manifest.path }),
+      heat,
     });
   fill.on("message", (message: FillToMain) => {
     if (message.type === "held-changed") holdings.noteChanged(message.paths);
     else if (message.type === "progress") progress = message.progress;
+    else if (message.type === "manifest-cut") kept = message;
     else if (message.type === "emptying") void storage.noteEmptying(message.progress);
     else if (message.type === "ask-sources") {
       const { id, path } = message;
       void (member?.rankSources(path) ?? Promise.resolve([])).then((urls) => tellFill({ type: "sources", id, urls }));
     }
   });
+  // By the manifest of before until the control plane has another.
+  if (member && manifest.version !== 0n) tellFill({ type: "manifest", file: manifest.path });
+  // An appliance that runs alone has nobody to tell.
+  const heatTimer = member && setInterval(collectHeat, Math.min(heatCollectEveryMs, settings.heat.interval));
   member?.start();
   monitor.start();
   storage.resumeEmptying();
@@ -335,6 +379,11 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     await Promise.race([serving.drain(), wait(settings.drain.deadline)]);
     const cutOff = sumCounter(counters, "underWay");
     monitor.stop();
+    clearInterval(heatTimer);
+    if (member) {
+      collectHeat();
+      heat.endInterval();
+    }
     tellFill({ type: "stop" });
     const closed = Promise.all([serving.close(), messageFrom(fill, "stopped"), member?.stop(), admin.close()]);
     if ((await Promise.race([closed, wait(closeTimeoutMs, "late")])) === "late") log.warn("a thread did not close in time");
@@ -346,6 +395,10 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       endNow();
     }
   });
+}
+
+function manifestStatusOf({ version, objectsKept, chunks, chunksMax, objectsCut, bytesCut }: ManifestKept) {
+  return { version, objectsKept, chunks, chunksMax, objectsCut, bytesCut };
 }
 
 /** Resolves at the first message of that type. */

@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry, type Metric
 import { counterPlace, counterRow, counterTable, sumCounter, type CounterName } from "./counters.js";
 import { diskStates, type DiskSet } from "./disk/disk-set.js";
 import type { DiskMonitor } from "./disk/disk-monitor.js";
+import type { ManifestKept } from "./fill-messages.js";
 import type { FrameArena } from "./memory/frame-arena.js";
 import { loopDelayBoundsMs, readVitals, type Vitals } from "./thread-vitals.js";
 
@@ -15,10 +16,20 @@ export interface ApplianceMetricsOptions {
   workers: number;
   disks: DiskSet;
   monitor: DiskMonitor;
+  /** What of the manifest is kept; undefined before there is one. */
+  manifestKept: () => ManifestKept | undefined;
 }
 
 /** A registry that reads everything anew at each scrape. */
-export function openApplianceMetrics({ arena, counters, vitals, workers, disks, monitor }: ApplianceMetricsOptions): Registry {
+export function openApplianceMetrics({
+  arena,
+  counters,
+  vitals,
+  workers,
+  disks,
+  monitor,
+  manifestKept,
+}: ApplianceMetricsOptions): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
 
@@ -113,6 +124,16 @@ export function openApplianceMetrics({ arena, counters, vitals, workers, disks, 
   perDisk("millrace_disk_capacity_bytes", "What a disk may hold, by its setting.", ({ capacityBytes }) => capacityBytes);
   perDisk("millrace_disk_used_bytes", "Slots in use on a disk.", ({ diskNumber }) => disks.usedBytesOf(diskNumber));
   perDisk("millrace_disk_chunks", "Chunks on a disk.", ({ diskNumber }) => disks.usedSlotsOf(diskNumber));
+  perDisk(
+    "millrace_disk_kept_bytes",
+    "Slots of a disk that hold what the manifest names; the rest of the used ones may be evicted.",
+    ({ diskNumber }) => disks.keptBytesOf(diskNumber),
+  );
+  perDisk(
+    "millrace_disk_bad_slots",
+    "Slots of a disk that did not hold their chunks since the start. Five in ten seconds make it suspect, fifty in an hour offline: replace it.",
+    ({ diskNumber }) => disks.badSlotsOf(diskNumber),
+  );
   perDisk("millrace_disk_errors", "Errors of a disk since the start.", ({ diskNumber }) => disks.errorsOf(diskNumber));
   perDisk("millrace_disk_late_reads", "Reads of a disk that missed their deadline; they were answered from upstream.", ({ diskNumber }) =>
     disks.lateReadsOf(diskNumber),
@@ -148,6 +169,13 @@ export function openApplianceMetrics({ arena, counters, vitals, workers, disks, 
     "Slots that the background check found bad; they were dropped. More than a few: the disk alters data; retire it.",
     ({ diskNumber }) => disks.scrubbedOf(diskNumber).findings,
   );
+  gauge({
+    name: "millrace_manifest_cut_bytes",
+    help: "What the manifest names and the disks have no room for, beside their share for requests. Not 0: give the appliance more disks, or a smaller manifest.",
+    collect() {
+      this.set(manifestKept()?.bytesCut ?? 0);
+    },
+  });
   return registry;
 }
 

@@ -5,6 +5,7 @@ import { openLog } from "../runtime/log.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { readCertificates } from "./certificates.js";
 import { counterPlace, counterRow } from "./counters.js";
+import { ChunkHits } from "./disk/chunk-hits.js";
 import { DiskSet } from "./disk/disk-set.js";
 import { SlabFiles } from "./disk/slab-files.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
@@ -13,6 +14,7 @@ import type { MainToServe, ServeToMain } from "./fill-messages.js";
 import { AccessLog } from "./http/access-log.js";
 import { RequestHandler } from "./http/request-handler.js";
 import { ServeApp } from "./http/serve-app.js";
+import { HeatCounter } from "./heat-table.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { FrameArena } from "./memory/frame-arena.js";
 import { ChunkGetter } from "./serve/chunk-getter.js";
@@ -65,8 +67,9 @@ try {
     counters,
     disks,
     fill,
-    fillOnMiss: settings.miss === "fill",
     geometry,
+    miss: settings.miss,
+    hits: new ChunkHits(data.hits, systemClock),
     index,
     reader,
   });
@@ -82,6 +85,7 @@ try {
     counters,
     fill,
     finder,
+    heat: new HeatCounter(data.heat, data.thread),
     getter,
     miss: settings.miss,
     redirectBase: redirect.endsWith("/") ? redirect : `${redirect}/`,

@@ -37,6 +37,22 @@ const fillSettings = z
   })
   .prefault({});
 
+const diskSettings = z
+  .strictObject({
+    /** Part of every disk for chunks that requests bring in and the manifest does not name. Without a manifest they have all of it. */
+    demandShare: z.number().min(0).max(1).default(0.1),
+    /**
+     * A batch of so many bytes is written and synced at once. A sync costs a spinning disk some 20 to 50 ms whatever it holds; 32 MiB take it 200 ms to
+     * write. Each byte that waits holds memory.
+     */
+    syncBytes: byteSizeSetting().default(32 * 2 ** 20),
+    /** A chunk waits no longer than this for its batch. A power cut loses what was fetched in this time, and it is fetched again. */
+    syncEvery: durationSetting().default(1000),
+    /** A batch that takes longer is stuck: its disk gets no more chunks until it ends. Longer than the longest pause of a disk that is well. */
+    writeTimeout: durationSetting().default(30_000),
+  })
+  .prefault({});
+
 const tokenSettings = z
   .strictObject({
     /** Whether a request without a token is refused. A wrong token is refused in any case, once there are keys. */
@@ -99,6 +115,7 @@ export const applianceSettings = z
       .array(z.strictObject({ path: z.string().min(1), size: byteSizeSetting() }))
       .min(1)
       .max(1024),
+    disk: diskSettings,
     miss: z.enum(["fill", "redirect", "reject"]).default("fill"),
     /** In order of preference. */
     upstreams: z
@@ -124,6 +141,12 @@ export const applianceSettings = z
       .strictObject({ id: name, cluster: name.optional(), role: z.enum(["edge", "storage"]).default("edge") })
       .prefault({ id: "site-1" }),
     fill: fillSettings,
+    heat: z
+      .strictObject({
+        /** What was served is told to the control plane in intervals of this length. */
+        interval: durationSetting(3_600_000).default(300_000),
+      })
+      .prefault({}),
     /** An object is checked for a newer version upstream when what is known of it is older than this, and someone asks for it. */
     revalidateAfter: durationSetting().default(60_000),
     limits: z

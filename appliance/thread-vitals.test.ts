@@ -37,5 +37,8 @@ test("watchVitals() sees its own thread stand still, and tells its heap", async 
     while (performance.now() < untilMs);
     await new Promise((resolve) => setTimeout(resolve, 15));
   }
-  assert.deepEqual(readVitals(memory, 0).delayCounts, new Array(loopDelayBoundsMs.length + 1).fill(0));
+  assert.deepEqual(
+    readVitals(memory, 0).delayCounts,
+    Array.from({ length: loopDelayBoundsMs.length + 1 }, () => 0),
+  );
 });

@@ -2,6 +2,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { TokenKey } from "../fill-protocol/token-key.js";
 import type { DiskDescription } from "./disk/disk-set.js";
+import type { HeatMemory } from "./heat-table.js";
 import type { FrameArenaMemory } from "./memory/frame-arena.js";
 import type { TokenRules } from "./serve/token-checker.js";
 import type { ApplianceSettings } from "./settings.js";
@@ -16,6 +17,8 @@ interface WorkerData {
   thread: number;
   disks: readonly DiskDescription[];
   diskStates: SharedArrayBuffer;
+  /** How often chunks were asked for lately; see disk/chunk-hits.ts. */
+  hits: SharedArrayBuffer;
   /** Reads that a serving worker has under way at one disk. */
   readsPerDisk: number;
 }
@@ -25,6 +28,7 @@ export interface ServeWorkerData extends WorkerData {
   /** The port that all serving workers share. */
   listenPort: number;
   fill: MessagePort;
+  heat: HeatMemory;
 }
 
 export interface FillWorkerData extends WorkerData {

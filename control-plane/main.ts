@@ -6,8 +6,12 @@ import { openLog, type Log } from "../runtime/log.js";
 import { announceReady, onStop } from "../runtime/stop-signal.js";
 import { makeCatalogService } from "./catalog/catalog-service.js";
 import { CatalogStore } from "./catalog/catalog-store.js";
-import { makeFillService, sizeOf } from "./fill-plan/fill-service.js";
-import { ManifestPlanner } from "./fill-plan/manifest-planner.js";
+import { makeFillPlanService } from "./fill-plan/fill-plan-service.js";
+import { FillPlanner } from "./fill-plan/fill-planner.js";
+import { fillRulesOf } from "./fill-plan/fill-rules.js";
+import { makeFillService } from "./fill-plan/fill-service.js";
+import { HeatStore } from "./fill-plan/heat-store.js";
+import { PlanStore } from "./fill-plan/plan-store.js";
 import { ApplianceStore } from "./fleet/appliance-store.js";
 import { countFleet, logNewlyOffline, makeFleetService, restoreFleet } from "./fleet/fleet-service.js";
 import { FleetRegistry } from "./fleet/fleet-registry.js";
@@ -18,8 +22,10 @@ import { FillServiceService } from "../fill-protocol/generated/millrace/fill/v1/
 import { FleetServiceService } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { openMetrics } from "./metrics.js";
 import { UrlSigner } from "./playback/url-signer.js";
+import { TitleGate } from "./fill-plan/title-gate.js";
 import { makePlaybackService } from "./playback/playback-service.js";
 import { CatalogServiceService } from "./protocol/generated/millrace/catalog/v1/catalog.js";
+import { FillPlanServiceService } from "./protocol/generated/millrace/fillplan/v1/fill_plan.js";
 import { PlaybackServiceService } from "./protocol/generated/millrace/playback/v1/playback.js";
 import { SteeringServiceService } from "./protocol/generated/millrace/steering/v1/steering.js";
 import { openGrpcServer } from "./server.js";
@@ -67,8 +73,11 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   const applianceStore = new ApplianceStore(store);
   const registry = new FleetRegistry({ clock, expiresAfterMs: settings.fleet.expiresAfter });
   const holdings = new HoldingsRegister();
-  const planner = new ManifestPlanner(catalog, clock);
+  const heat = new HeatStore(store, clock);
+  const plans = new PlanStore(store);
+  const planner = new FillPlanner({ catalog, appliances: applianceStore, heat, plans, settings: settings.fillPlan, clock, log });
   const steering = new Steering({ registry, holdings, sites: settings.sites, steering: settings.steering, metrics });
+  const liveness = new TitleGate({ registry, holdings, rules: settings.fillPlan.liveness, metrics });
   const calls = makeServiceCalls({ log, metrics });
   const calendar = {
     rotateEveryMs: settings.tokens.rotateEvery,
@@ -89,7 +98,8 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
         registry,
         holdings,
         store: applianceStore,
-        manifestVersionOf: async (identity) => (await planner.planFor(sizeOf(identity))).version,
+        manifestVersionOf: async ({ applianceId }) => (await planner.manifestOf(applianceId)).version,
+        onRegistered: () => planner.changed(),
         clock,
         heartbeatEveryMs: settings.fleet.heartbeatEvery,
         expiresAfterMs: settings.fleet.expiresAfter,
@@ -100,14 +110,36 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     },
     {
       definition: FillServiceService,
-      implementation: makeFillService(calls, { registry, holdings, planner, catalog, metrics, log }),
+      implementation: makeFillService(calls, {
+        registry,
+        holdings,
+        planner,
+        catalog,
+        heat,
+        rules: fillRulesOf(settings.fillPlan),
+        metrics,
+        log,
+      }),
+    },
+    {
+      definition: FillPlanServiceService,
+      implementation: makeFillPlanService(calls, {
+        registry,
+        holdings,
+        planner,
+        plans,
+        catalog,
+        heat,
+        demandShare: settings.fillPlan.demandShare,
+        clock,
+      }),
     },
     {
       definition: CatalogServiceService,
-      implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.catalogChanged(), clock, log }),
+      implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.changed(), clock, log }),
     },
     { definition: SteeringServiceService, implementation: makeSteeringService(calls, { steering, catalog }) },
-    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering, signer }) },
+    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering, signer, liveness }) },
   ]);
   let draining = false;
   const watch = setInterval(() => logNewlyOffline({ registry, log }), settings.fleet.heartbeatEvery);

@@ -127,6 +127,8 @@ async function joinFleet(t: TestContext, port: number, { id, siteId, holds }: { 
     totals: { requests: 7n, bytesSent: 8n, bytesFilled: 9n, heldBytes: 10n },
     disks: [],
     requestHeadroom: 100,
+    fillHeadroom: 100,
+    manifest: undefined,
     holdingsSequence: 1n,
   };
   const beat = () =>

@@ -61,7 +61,10 @@ export class StorageControl {
         capacityBytes,
         usedBytes: disks.usedBytesOf(diskNumber),
         chunks: disks.usedSlotsOf(diskNumber),
+        /** Of the used bytes, what the manifest names; the rest may be evicted. */
+        keptBytes: disks.keptBytesOf(diskNumber),
         errors: disks.errorsOf(diskNumber),
+        badSlots: disks.badSlotsOf(diskNumber),
         lateReads: disks.lateReadsOf(diskNumber),
         scrubbed: disks.scrubbedOf(diskNumber),
         emptying: emptying ? { moved: emptying.moved, lost: emptying.lost, left: emptying.left } : null,

@@ -27,10 +27,12 @@ const words = {
   scrubFindings: 8,
   full: 9,
   hanging: 10,
+  badSlots: 11,
 } as const;
-/** A 64-bit float: bytes of more than 16 TiB do not fit into a count of pages. */
+/** 64-bit floats: bytes of more than 16 TiB do not fit into a count of pages. */
 const usedBytesAt = 12;
-const histogramAt = 14;
+const keptBytesAt = 14;
+const histogramAt = 16;
 
 /** Read times are counted in buckets of a quarter of an octave: every bound is 19 % above the one before. */
 const bucketsPerOctave = 4;
@@ -104,6 +106,12 @@ export class DiskSet {
     return Atomics.load(this.#words, place + words.state) >= diskStates.indexOf("offline");
   }
 
+  /** Whether nothing can be read from the disk: it is offline, or was retired. */
+  isAway(diskNumber: number): boolean {
+    const place = this.#place.get(diskNumber);
+    return place === undefined || Atomics.load(this.#words, place + words.state) >= diskStates.indexOf("offline");
+  }
+
   stateOf(diskNumber: number): DiskState {
     return diskStates[this.#load(diskNumber, "state")]!;
   }
@@ -175,14 +183,28 @@ export class DiskSet {
     return this.#load(diskNumber, "lateReads");
   }
 
-  /** Slots that hold a chunk, or are being written, and the bytes that they take on the disk. */
-  setUsed(diskNumber: number, { slots, bytes }: { slots: number; bytes: number }): void {
-    this.#store(diskNumber, "usedSlots", slots);
-    this.#floats[(this.#at(diskNumber) + usedBytesAt) / 2] = bytes;
+  /** Counts a slot that did not hold what the index said. The index is told by the writer of the slot, so this is never a reader's old snapshot. */
+  countBadSlot(diskNumber: number): void {
+    if (this.#place.has(diskNumber)) Atomics.add(this.#words, this.#at(diskNumber) + words.badSlots, 1);
+  }
+
+  badSlotsOf(diskNumber: number): number {
+    return this.#load(diskNumber, "badSlots");
+  }
+
+  /** Slots in use, the bytes that they take on the disk, and those of the ones that hold chunks of the manifest. */
+  setSlots(diskNumber: number, { usedCount, usedBytes, keptBytes }: { usedCount: number; usedBytes: number; keptBytes: number }): void {
+    this.#store(diskNumber, "usedSlots", usedCount);
+    this.#floats[(this.#at(diskNumber) + usedBytesAt) / 2] = usedBytes;
+    this.#floats[(this.#at(diskNumber) + keptBytesAt) / 2] = keptBytes;
   }
 
   usedBytesOf(diskNumber: number): number {
     return this.#floats[(this.#at(diskNumber) + usedBytesAt) / 2]!;
+  }
+
+  keptBytesOf(diskNumber: number): number {
+    return this.#floats[(this.#at(diskNumber) + keptBytesAt) / 2]!;
   }
 
   usedSlotsOf(diskNumber: number): number {

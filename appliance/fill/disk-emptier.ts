@@ -128,7 +128,10 @@ export class DiskEmptier {
       const { headerBytes } = slotShapeOf(geometry, lengthBytes, object);
       const into = arena.wholeFrame(read);
       const outcome = await new Promise<SlotReadOutcome>((resolve) =>
-        reader.read({ diskNumber, slot, objectKey, chunk, lengthBytes, headerBytes, into, onLateEnd: () => arena.giveBack(read) }, resolve),
+        reader.read(
+          { diskNumber, slot, objectKey, chunk, lengthBytes, headerBytes, into, evenSuspect: true, onLateEnd: () => arena.giveBack(read) },
+          resolve,
+        ),
       );
       if (outcome !== "ok") {
         if (outcome !== "late") arena.giveBack(read);

@@ -46,6 +46,7 @@
 //
 // Replacement within a size is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP '23): a tenth of the frames
 // are a small queue for newcomers, the rest is the main queue, and a ghost table remembers who left the small queue.
+import { chunkHashOf } from "../chunk-hash.js";
 import {
   arenaWords,
   blockOfFrame,
@@ -372,6 +373,11 @@ export class FrameArena {
     return new Uint8Array(banks[bank]!, (block - bank * blocksPerBank) * blockStrideBytes + inBlockBytes, lengthBytes);
   }
 
+  /** What part of a whole frame this one takes. */
+  shareOf(frame: number): number {
+    return 2 ** -sizeOfFrame(this.frameCount, frame);
+  }
+
   counts(): FrameArenaCounts {
     const { blockCount, frameBytes } = this.#memory;
     const sizes = frameBytes.map((bytes, size) => {
@@ -688,12 +694,6 @@ function smallTargetOf(frames: number): number {
   return Math.max(1, Math.floor(frames / 10));
 }
 
-/** Object keys are parts of a SHA-256, so their words are spread well; the chunk number is mixed in (murmur3's finaliser). */
 function hashOf(key: Int32Array, chunk: number): number {
-  let hash = key[0]! ^ Math.imul(chunk + 1, 0x9e3779b1);
-  hash ^= hash >>> 16;
-  hash = Math.imul(hash, 0x85ebca6b);
-  hash ^= hash >>> 13;
-  hash = Math.imul(hash, 0xc2b2ae35);
-  return hash ^ (hash >>> 16);
+  return chunkHashOf(key[0]!, chunk);
 }

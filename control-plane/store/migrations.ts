@@ -1,5 +1,6 @@
 // Every migration, in the order in which they run on a new database.
 import type { Migration } from "kysely";
+import { fillPlanTables } from "./fill-plan-tables.js";
 import { firstTables } from "./first-tables.js";
 import { idempotencyTables } from "./idempotency-tables.js";
 import { tokenKeyTables } from "./token-key-tables.js";
@@ -14,4 +15,5 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0001-first-tables": firstTables,
   "0002-idempotency": idempotencyTables,
   "0040-token-keys": tokenKeyTables,
+  "0050-fill-plan": fillPlanTables,
 };
