@@ -47,6 +47,7 @@ const index = new ChunkIndex(settings.index, settings.chunk);
 const writer = new SlotWriter(geometry, new SlabFiles(geometry, "write"));
 const onHeldChanged = (paths: readonly string[]) => tell({ type: "held-changed", paths: [...paths] });
 const service = new FillService({
+  applianceId: data.applianceId,
   arena,
   chunkBytes: settings.chunk,
   counters: counterRow(data.counters, data.thread),
@@ -60,8 +61,11 @@ const service = new FillService({
   fetchesMax: settings.fill.fetches,
   waitingFetchesMax: settings.fill.waiting,
   manifestFetchesMax: settings.fill.manifestFetches,
+  hedgeAfterMs: settings.fill.hedgeAfter,
+  totalTimeoutMs: settings.fill.totalTimeout,
   // Sources are appliances, whatever their scheme.
-  openSource: (url) => openUpstream({ url }, { ...http, sign: fillSign }),
+  openSource: (url, applianceId) =>
+    openUpstream({ url }, { ...http, kind: "appliance", ...(applianceId !== "" && { applianceId }), sign: fillSign }),
   toMain: tell,
   upstreams: settings.upstreams.map((upstream) =>
     openUpstream(upstream, upstream.url.startsWith("appliance:") ? { ...http, sign: fillSign } : http),

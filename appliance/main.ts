@@ -94,7 +94,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const vitals = allocateVitals(settings.workers);
   const port = await takePort(settings.listen.host, settings.listen.port);
   const hits = allocateChunkHits(disks.disks.reduce((sum, { extentCount }) => sum + extentCount * hitBytesPerExtent, 0));
-  const shared = { arena: arenaMemory, counters, vitals, diskStates: disks.memory, hits, readsPerDisk: readsPerDisk.reads };
+  const shared = { applianceId, arena: arenaMemory, counters, vitals, diskStates: disks.memory, hits, readsPerDisk: readsPerDisk.reads };
   const heatMemory = allocateHeat(settings.workers);
 
   let whyNotReady: "starting" | "draining" | undefined = "starting";
@@ -288,7 +288,10 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       })),
     requestHeadroom: () =>
       whyNotReady ? 0 : Math.max(0, settings.workers * settings.limits.requestsPerWorker - sumCounter(counters, "underWay")),
-    fillHeadroom: () => self.requestHeadroom(),
+    fillHeadroom: () =>
+      whyNotReady
+        ? 0
+        : Math.max(0, settings.workers * settings.limits.fillRequestsPerWorker - sumCounter(counters, "fillRequestsUnderWay")),
     fillProgress: () => progress,
     isDraining: () => whyNotReady === "draining",
   };
@@ -368,7 +371,6 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       },
       log,
     });
-  announceReady({ port, adminPort: admin.port, dataUrl });
 
   onStop(async (reason) => {
     log.info({ reason }, "draining");
@@ -395,6 +397,8 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       endNow();
     }
   });
+  // Last: whoever waits for this may send a signal at once.
+  announceReady({ port, adminPort: admin.port, dataUrl });
 }
 
 function manifestStatusOf({ version, objectsKept, chunks, chunksMax, objectsCut, bytesCut }: ManifestKept) {

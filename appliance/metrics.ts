@@ -7,6 +7,9 @@ import type { ManifestKept } from "./fill-messages.js";
 import type { FrameArena } from "./memory/frame-arena.js";
 import { loopDelayBoundsMs, readVitals, type Vitals } from "./thread-vitals.js";
 
+/** Rows of the counters that go up and down. */
+const gauges: ReadonlySet<CounterName> = new Set<CounterName>(["underWay", "fillRequestsUnderWay"]);
+
 type CounterRow = { name: string; labels?: Record<string, string>; help?: string };
 
 export interface ApplianceMetricsOptions {
@@ -33,7 +36,7 @@ export function openApplianceMetrics({
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
 
-  const rows = (Object.entries(counterTable) as [CounterName, CounterRow][]).filter(([name]) => name !== "underWay");
+  const rows = (Object.entries(counterTable) as [CounterName, CounterRow][]).filter(([name]) => !gauges.has(name));
   const families = new Map<string, typeof rows>();
   for (const row of rows) families.set(row[1].name, [...(families.get(row[1].name) ?? []), row]);
   for (const [name, members] of families) {
@@ -85,6 +88,13 @@ export function openApplianceMetrics({
     "What a serving worker's JavaScript heap has taken from the system.",
     (worker) => readVitals(vitals, worker).heapTotalBytes,
   );
+  gauge({
+    name: "millrace_fill_requests_under_way",
+    help: "Responses under way to other appliances that fill from this one. At its limit they are sent to other sources.",
+    collect() {
+      this.set(sumCounter(counters, "fillRequestsUnderWay"));
+    },
+  });
   gauge({
     name: "millrace_frames",
     help: "Frames of memory by use. pinned close to the sum of the others: give the appliance more ram.",

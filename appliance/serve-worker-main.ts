@@ -80,6 +80,7 @@ try {
   const accessLog = settings.accessLog && new AccessLog(settings.accessLog.path, { counters, onError });
   const redirect = settings.upstreams.find(({ url }) => /^https?:/.test(url))?.url ?? "";
   const handler = new RequestHandler({
+    applianceId: data.applianceId,
     arena,
     chunkBytes: settings.chunk,
     counters,
@@ -90,6 +91,8 @@ try {
     miss: settings.miss,
     redirectBase: redirect.endsWith("/") ? redirect : `${redirect}/`,
     requestsMax: settings.limits.requestsPerWorker,
+    fillRequestsMax: settings.limits.fillRequestsPerWorker,
+    readAheadChunks: settings.fill.readAhead,
     accessLog,
     clients,
     tokens,
@@ -110,6 +113,7 @@ try {
       const { pins, frames } = arena.held();
       if ((pins > 0 || frames > 0 || fill.waiting > 0) && performance.now() < deadlineMs) return void setTimeout(settle, lookEveryMs);
       counters[counterPlace.underWay] = 0;
+      counters[counterPlace.fillRequestsUnderWay] = 0;
       const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
       tell({ type: "crashed", error: stack, pinsTakenBack: arena.takeBackPins(), framesLost: frames });
       close();

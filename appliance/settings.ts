@@ -34,6 +34,12 @@ const fillSettings = z
     connectTimeout: durationSetting().default(2000),
     /** Longest silence of an upstream before it is given up for the next. */
     silenceTimeout: durationSetting().default(10_000),
+    /** A source that has not given a chunk by then is not given up, but the next one is asked as well. Sources that are known to be faster are given less. */
+    hedgeAfter: durationSetting().default(1000),
+    /** Longest time for one chunk over all sources: a source that sends a byte now and then is no reason to wait for ever. */
+    totalTimeout: durationSetting().default(30_000),
+    /** Chunks of the range that a response is sending which are asked for before their turn, when they come from upstream. */
+    readAhead: z.number().int().min(0).max(64).default(2),
   })
   .prefault({});
 
@@ -153,6 +159,8 @@ export const applianceSettings = z
       .strictObject({
         /** Responses under way at once in one worker; each holds at most one frame. */
         requestsPerWorker: z.number().int().min(1).max(1_000_000).default(20_000),
+        /** Of these, requests by which other appliances fill; beyond it they get 503 and ask another source. */
+        fillRequestsPerWorker: z.number().int().min(0).max(1_000_000).default(256),
         /** Objects that one worker keeps at hand; about 1 KiB each. */
         objectsPerWorker: z.number().int().min(1).max(10_000_000).default(100_000),
         /** Reads that one worker has under way at one disk: enough to keep it busy, few enough that others get their turn. */

@@ -58,8 +58,19 @@ function assertEveryChunkIsRight({ index, disks }: Storage): number {
   return chunks;
 }
 
-function assertNothingLeaks({ index, disks }: Storage): void {
+function assertNothingLeaks({ index, disks, kept }: Storage): void {
+  const geometry = slabGeometryOf(defaultChunkBytes);
+  const keptOn = new Map<number, number>();
+  for (const [path] of kept.list()) {
+    const object = index.findObject(path);
+    if (!object || !kept.has(object)) continue;
+    for (const { chunk, place } of index.placesOf(objectKeyOf(object))) {
+      const { slotPages } = slotShapeOf(geometry, chunkLengthOf(object.sizeBytes, defaultChunkBytes, chunk), object);
+      keptOn.set(place.diskNumber, (keptOn.get(place.diskNumber) ?? 0) + slotPages * pageBytes);
+    }
+  }
   for (const { diskNumber } of disks.disks) {
+    assert.equal(disks.keptBytesOf(diskNumber), keptOn.get(diskNumber) ?? 0, "bytes that are kept, and those of what is to be kept");
     assert.equal([...index.usedSlots(diskNumber)].length, disks.usedSlotsOf(diskNumber), "slots in use and slots in the index");
   }
 }
@@ -68,7 +79,7 @@ test(`${rounds} kills at random moments: every indexed chunk is right, nothing l
   t.diagnostic(`MILLRACE_CRASH_SEED=${seed}`);
   const folder = memoryFolder(t);
   const random = openRandom(seed);
-  const seen = { chunks: 0, chunksMax: 0, toTakeBack: 0 };
+  const seen = { chunks: 0, chunksMax: 0, toTakeBack: 0, keptMax: 0 };
   let next = forkChurn(folder, random.below(2 ** 31));
   t.after(() => next.kill("SIGKILL"));
   for (let round = 0; round < rounds; round++) {
@@ -94,11 +105,13 @@ test(`${rounds} kills at random moments: every indexed chunk is right, nothing l
       seen.chunks += chunks;
       seen.chunksMax = Math.max(seen.chunksMax, chunks);
       seen.toTakeBack += report.chunksToTakeBack;
+      seen.keptMax = Math.max(seen.keptMax, ...storage.disks.disks.map(({ diskNumber }) => storage.disks.keptBytesOf(diskNumber)));
     } finally {
       await storage.close();
     }
   }
   t.diagnostic(JSON.stringify(seen));
+  assert.ok(seen.keptMax > 0, "nothing was kept in any round");
   // The disks have room for 132 whole chunks: a run that never fills them has evicted nothing.
   assert.ok(seen.chunksMax > 70, `at most ${seen.chunksMax} chunks were held: the load was too small to show anything`);
 });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { SlotWrite } from "../disk/slot-writer.js";
+import { slotAt } from "../disk/slab-geometry.js";
 import { objectKeyOf, type ObjectRecord } from "../object.js";
 import { allocateChunkHits, ChunkHits, tickMs } from "../disk/chunk-hits.js";
 import { ChunkStore, type ChunkStoreOptions } from "./chunk-store.js";
@@ -324,7 +325,7 @@ test("ChunkStore evicts the chunks that nobody asked for again before those that
   for (const chunk of range(0, 20)) await give(chunk);
   for (const _ of range(0, 3)) {
     nowMs += tickMs;
-    for (const chunk of range(0, 10)) for (const _part of range(0, 5)) hits.note(objectKeyOf(object).readInt32LE(0), chunk);
+    for (const chunk of range(0, 10)) for (let times = 0; times < 5; times++) hits.note(objectKeyOf(object).readInt32LE(0), chunk);
   }
   for (const chunk of range(20, 60)) await give(chunk);
   for (const chunk of range(0, 10)) assert.ok(stage.store.holds(objectKeyOf(object), chunk), `chunk ${chunk} is gone`);
@@ -478,4 +479,35 @@ test("ChunkStore keeps the order slot, fdatasync, commit for every chunk, whatev
   assert.ok(commits > 200, `only ${commits} commits`);
   for (const disk of [0, 1]) assert.equal([...stage.index.usedSlots(disk)].length, stage.disks.usedSlotsOf(disk), "a slot leaked");
   for (const chunk of range(0, 100)) assert.ok(["ok", "unknown"].includes(await stage.readChunk(object, chunk)));
+});
+
+test("ChunkStore reads the used slots of a large disk in slices: this thread does other things meanwhile, and chunks that come wait for it", async (context) => {
+  const many = objectOf("many", chunkBytes * 30_000);
+  const stage = openStoreStage(context, { slots: [30_010] });
+  await stage.index.putObject(many, undefined);
+  const objectKey = objectKeyOf(many);
+  const slotOf = (nth: number) => slotAt(stage.geometry, Math.floor(nth / 4), 2, nth % 4);
+  await stage.index.commitChunks(
+    range(0, 30_000).map((chunk) => ({ path: many.path, objectKey, chunk, diskNumber: 0, slot: slotOf(chunk), stampUnixMs: chunk * 1000 })),
+    range(0, 7500).map((extent) => ({ diskNumber: 0, extent, slotPages: 2, epoch: extent + 1 })),
+  );
+  let turns = 0;
+  let isLoaded = false;
+  const loading = stage.store.loadDisks().then(() => (isLoaded = true));
+  const count = () => {
+    turns++;
+    if (!isLoaded) setImmediate(count);
+  };
+  setImmediate(count);
+  stage.give(object, range(0, 5));
+  // Freed while it is read: before or behind the slice that is read now.
+  const freed = [10, 29_990].map((nth) => ({ diskNumber: 0, slot: slotOf(nth) }));
+  await stage.index.forgetSlots(freed);
+  stage.store.freeSlots(freed);
+  await loading;
+  assert.ok(turns >= 10, `${turns} turns while the slots were read`);
+  await stage.store.flush();
+  for (const chunk of range(0, 5)) assert.equal(await stage.readChunk(object, chunk), "ok");
+  assert.equal(stage.disks.usedSlotsOf(0), 30_003);
+  assert.equal([...stage.index.usedSlots(0)].length, 30_003);
 });
