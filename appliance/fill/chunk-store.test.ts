@@ -347,7 +347,7 @@ test("ChunkStore goes on with the other disks when one is stuck in a write, and 
   await stage.index.putObject(object, undefined);
   const store = new ChunkStore({
     ...stage,
-    sync: { bytes: 1e6, everyMs: 1, deadlineMs: 50 },
+    sync: { bytes: 1e6, everyMs: 1, deadlineMs: 500 },
     waitingMax: 40,
     onHeldChanged: () => {},
     writer,
@@ -358,8 +358,8 @@ test("ChunkStore goes on with the other disks when one is stuck in a write, and 
     stage.arena.unpin(frame);
     if (chunk % 10 === 9) await store.flush();
   }
-  const held = range(0, 80).filter((chunk) => store.holds(objectKeyOf(object), chunk));
-  assert.ok(held.length >= 60, `only ${held.length} are stored`);
+  // More than the other disk's half: what was meant for the stuck one has gone there too.
+  await until(() => range(0, 80).filter((chunk) => store.holds(objectKeyOf(object), chunk)).length >= 60, "60 are stored");
   assert.ok(stage.arena.counts().pinned <= 20, "the stuck disk holds no more than its share of the frames");
   release();
   await until(() => stage.arena.counts().pinned === 0, "the stuck batch has ended");
