@@ -58,29 +58,28 @@ export const applianceInside: ApplianceInside = {
   growIndex: async (indexFolder, { chunkBytes, chunks, disks, onProgress }) => {
     const index = new ChunkIndex(indexFolder, chunkBytes);
     const geometry = slabGeometryOf(chunkBytes);
+    let object = grownObject(0, chunkBytes);
+    let objectKey = objectKeyOf(object);
     for (let done = 0; done < chunks;) {
       const end = Math.min(chunks, done + commitChunks);
       const placed = [];
       const cut = [];
       for (; done < end; done++) {
-        const object = grownObject(Math.floor(done / chunksPerObject), chunkBytes);
         const chunk = done % chunksPerObject;
-        if (chunk === 0) await index.putObject(object, undefined);
+        if (chunk === 0) {
+          object = grownObject(Math.floor(done / chunksPerObject), chunkBytes);
+          objectKey = objectKeyOf(object);
+          await index.putObject(object, undefined);
+        }
         const diskNumber = done % disks;
         const nth = slotsForReal + Math.floor(done / disks);
         const [extent, place] = [Math.floor(nth / fullSlotsPerExtent), nth % fullSlotsPerExtent];
         if (place === 0) cut.push({ diskNumber, extent, slotPages: geometry.fullSlotPages, epoch: 1 });
-        placed.push({
-          path: object.path,
-          objectKey: objectKeyOf(object),
-          chunk,
-          stampUnixMs: 1,
-          diskNumber,
-          slot: slotAt(geometry, extent, geometry.fullSlotPages, place),
-        });
+        const slot = slotAt(geometry, extent, geometry.fullSlotPages, place);
+        placed.push({ path: object.path, objectKey, chunk, stampUnixMs: 1, diskNumber, slot });
       }
       await index.commitChunks(placed, cut);
-      onProgress(done);
+      if (!onProgress(done)) break;
     }
     await index.close();
   },
