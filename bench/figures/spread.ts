@@ -18,7 +18,7 @@ export const spread: FigureMaker = {
   name: "spread",
   title: "spread of chunks and reads over twelve disks of mixed size, and what a lost or new disk moves",
   measure: async (run, figure) => {
-    const objectCount = run.quick ? 12 : 100;
+    const objectCount = run.quick ? 12 : 50;
     const chunksPerObject = run.quick ? 100 : 2000;
     const chunks = objectCount * chunksPerObject;
     const objects = generatedObjects(objectCount, chunksPerObject * chunkBytes);
@@ -45,7 +45,7 @@ export const spread: FigureMaker = {
     const start = (those: typeof disks) =>
       ApplianceUnderTest.start({
         folder: run.scratch,
-        ramBytes: 4 * 2 ** 20,
+        ramBytes: 16 * 2 ** 20,
         chunkBytes,
         disks: those,
         upstreamUrl: `file://${files}/`,
