@@ -14,6 +14,7 @@ import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
 import { DiskInventory } from "./agent/disk-inventory.js";
+import { EscalationFile } from "./agent/escalation-file.js";
 import { HeatJournal } from "./agent/heat-journal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
@@ -26,7 +27,7 @@ import { DiskMonitor } from "./disk/disk-monitor.js";
 import { ioThreadsOf, readsPerDiskOf } from "./disk/io-threads.js";
 import { openDisks } from "./disk/open-disks.js";
 import { probeDisk } from "./disk/probe-disk.js";
-import { slabGeometryOf } from "./disk/slab-geometry.js";
+import { fullSlotsPerExtent, slabGeometryOf } from "./disk/slab-geometry.js";
 import type { FillProgress, FillToMain, MainToFill, ManifestKept } from "./fill-messages.js";
 import { openUpstream } from "./fill/open-upstream.js";
 import { allocateHeat, HeatCollector, type ObjectHeatSums } from "./heat-table.js";
@@ -46,6 +47,8 @@ import type { FillWorkerData } from "./worker-data.js";
 
 /** Heads of requests may be this long; beyond it the answer is 431. Signed URLs and CMCD headers need more than the engine's 4 KiB. */
 const requestHeadBytesMax = 16_384;
+/** Hits are counted in so many bytes for each extent, which is four whole chunks or many short ones; see chunk-hits.ts. */
+const hitBytesPerExtent = 16;
 /** Workers are given this long to close after the drain; then the process ends anyway. Everything acknowledged is on disk by then. */
 const closeTimeoutMs = 2000;
 /** Often enough that a crash costs little and the tables of the workers do not fill up. */
@@ -65,7 +68,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   // Mistyped URLs are found here, by name, and not in a worker.
   for (const upstream of settings.upstreams)
     await openUpstream(upstream, { connections: 1, connectTimeoutMs: 1, silenceTimeoutMs: 1 }).close();
-  const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url);
+  const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url, settings.controlPlane.key);
   await lockIndex(settings.index);
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
@@ -91,7 +94,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const counters = allocateCounters(settings.workers + 1);
   const vitals = allocateVitals(settings.workers);
   const port = await takePort(settings.listen.host, settings.listen.port);
-  const hits = allocateChunkHits(disks.disks.reduce((sum, { slotCount }) => sum + slotCount, 0));
+  const hits = allocateChunkHits(disks.disks.reduce((sum, { extentCount }) => sum + extentCount * hitBytesPerExtent, 0));
   const shared = { applianceId, arena: arenaMemory, counters, vitals, diskStates: disks.memory, hits, readsPerDisk: readsPerDisk.reads };
   const heatMemory = allocateHeat(settings.workers);
 
@@ -100,6 +103,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   let progress: FillProgress | undefined;
   let kept: ManifestKept | undefined;
   let member: FleetMember | undefined;
+  let heat: HeatJournal | undefined;
   let inventory: DiskInventory | undefined;
   let serving: ServeWorkers | undefined;
   const monitor = new DiskMonitor({
@@ -141,7 +145,6 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     workers: settings.workers,
     disks,
     monitor,
-    slotBytes: geometry.slotBytes,
     manifestKept: () => kept,
   });
   const bootId = randomUUID();
@@ -182,6 +185,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       disks: storage.statuses(),
       manifest: kept ? manifestStatusOf(kept) : null,
       fill: progress ?? null,
+      heat: heat ? { reportsWaiting: heat.counts.waiting, reportsDropped: heat.counts.dropped } : null,
     }),
     actions: {
       "/disks/add": (body) => whenLive(() => storage.addDisk(body)),
@@ -251,7 +255,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     tellFill({ type: "token-keys", keys: rules.keys });
   };
   const manifest = new ManifestFile(settings.index);
-  const heat = new HeatJournal({ folder: join(settings.index, "heat"), clock: systemClock, log, intervalMs: settings.heat.interval });
+  heat = new HeatJournal({ folder: join(settings.index, "heat"), clock: systemClock, log, intervalMs: settings.heat.interval });
   const heatCollector = new HeatCollector(heatMemory, settings.workers);
   const collectHeat = () => {
     const collected = new Map<string, ObjectHeatSums>();
@@ -261,7 +265,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const heldBytes = () =>
     disks.disks
       .filter(({ diskNumber }) => !disks.isAway(diskNumber))
-      .reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
+      .reduce((sum, { diskNumber }) => sum + disks.usedBytesOf(diskNumber), 0);
   const self: ApplianceSelf = {
     identity: () => ({
       applianceId: applianceId!,
@@ -273,7 +277,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       capacityBytes: BigInt(
         disks.disks
           .filter(({ diskNumber }) => !disks.isLost(diskNumber))
-          .reduce((sum, { slotCount }) => sum + slotCount * settings.chunk, 0),
+          .reduce((sum, { extentCount }) => sum + extentCount * fullSlotsPerExtent * settings.chunk, 0),
       ),
       chunkBytes: settings.chunk,
       softwareVersion: packageVersion,
@@ -341,6 +345,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         }
       },
       manifest,
+      escalation: new EscalationFile(join(settings.index, "escalation.json")),
       onManifest: () => tellFill({ type: "manifest", file: manifest.path }),
       heat,
     });
@@ -377,7 +382,6 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       },
       log,
     });
-  announceReady({ port, adminPort: admin.port, dataUrl });
 
   onStop(async (reason) => {
     log.info({ reason }, "draining");
@@ -404,6 +408,8 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       endNow();
     }
   });
+  // Last: whoever waits for this may send a signal at once.
+  announceReady({ port, adminPort: admin.port, dataUrl });
 }
 
 function manifestStatusOf({ version, objectsKept, chunks, chunksMax, objectsCut, bytesCut }: ManifestKept) {

@@ -18,6 +18,7 @@ import type { FillProgress } from "../fill-messages.js";
 import type { RankedSource, RankedSources } from "../fill/escalation.js";
 import type { ManifestFile } from "../manifest-file.js";
 import type { ControlPlaneClient } from "./control-plane-client.js";
+import type { EscalationFile } from "./escalation-file.js";
 import type { HeatJournal } from "./heat-journal.js";
 import type { HoldingsReporter } from "./holdings-reporter.js";
 import type { StoredLease } from "./lease-file.js";
@@ -55,6 +56,7 @@ export interface FleetMemberOptions {
   manifest: ManifestFile;
   /** The file has another manifest now. */
   onManifest: () => void;
+  escalation: Pick<EscalationFile, "steps" | "note">;
   heat: Pick<HeatJournal, "journalId" | "next" | "acknowledge">;
 }
 
@@ -98,24 +100,27 @@ export class FleetMember {
     this.#options.client.close();
   }
 
-  /** Where an object may be had, and when; undefined when the control plane is away. */
+  /** Where an object may be had, and when; without an answer nobody is known to have it, and the steps of before are in force. */
   async rankSources(path: string): Promise<RankedSources | undefined> {
-    if (!this.#connected) return undefined;
-    const { client, self } = this.#options;
+    const { client, escalation, self } = this.#options;
+    const withoutAnswer = escalation.steps && { sources: [], steps: escalation.steps, validSeconds: 0 };
+    if (!this.#connected) return withoutAnswer;
     try {
       const answer = await client.rankSources({ applianceId: self.identity().applianceId, path });
+      const steps = answer.steps.map(({ scope, maxHops, waitSeconds, maxBytesPerSecond }) => ({
+        scope: scopeOf(scope),
+        maxHops,
+        waitSeconds,
+        maxBytesPerSecond: Number(maxBytesPerSecond),
+      }));
+      escalation.note(answer.fillMaster, steps);
       return {
         sources: answer.sources.map(({ dataUrl: url, scope, hops, applianceId }) => ({ url, scope: scopeOf(scope), hops, applianceId })),
-        steps: answer.steps.map(({ scope, maxHops, waitSeconds, maxBytesPerSecond }) => ({
-          scope: scopeOf(scope),
-          maxHops,
-          waitSeconds,
-          maxBytesPerSecond: Number(maxBytesPerSecond),
-        })),
+        steps,
         validSeconds: answer.validSeconds,
       };
     } catch {
-      return undefined;
+      return withoutAnswer;
     }
   }
 
