@@ -37,6 +37,8 @@ export interface CallFacts {
   /** The player's, when we stand in between. */
   clientAddress?: string;
   idempotencyKey?: string;
+  /** Instead of the client's own. */
+  deadlineMs?: number;
 }
 
 /** "127.0.0.1:7000" of "grpc://127.0.0.1:7000"; undefined when `url` is not such a URL. */
@@ -141,6 +143,26 @@ export class ControlPlaneClient {
     return this.#hasAnswered;
   }
 
+  /** What the copy says of itself by gRPC's health service; "away" when it does not say it in time. */
+  checkHealth(deadlineMs: number): Promise<"serving" | "draining" | "away"> {
+    return new Promise((resolve) => {
+      const options = { deadline: Date.now() + deadlineMs };
+      // An empty request is about the whole server. In the answer, field 1 is the status, and 1 of it is SERVING.
+      this.#fleet.makeUnaryRequest(
+        "/grpc.health.v1.Health/Check",
+        () => Buffer.alloc(0),
+        (bytes) => bytes,
+        {},
+        new Metadata(),
+        options,
+        (error, answer) => {
+          if (error || !answer) return resolve("away");
+          resolve(answer[0] === 0x08 && answer[1] === 0x01 ? "serving" : "draining");
+        },
+      );
+    });
+  }
+
   close(): void {
     this.#fleet.close();
   }
@@ -168,7 +190,8 @@ export class ControlPlaneClient {
           }
           metadata.set(key, value);
         }
-        method()(request, metadata, { deadline: Date.now() + this.#deadlineMs }, (error, response) => {
+        const deadlineMs = (typeof facts === "string" ? undefined : facts.deadlineMs) ?? this.#deadlineMs;
+        method()(request, metadata, { deadline: Date.now() + deadlineMs }, (error, response) => {
           const failure = error && operatingErrorOf(error, this.url);
           if (failure?.code !== "control-plane-away") this.#hasAnswered = true;
           if (failure) reject(failure);

@@ -1,79 +1,120 @@
 // The gateway's API: each route asks the control plane and answers with JSON.
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
-import { jsonAnswer, parseJsonBody } from "./json-body.js";
 import { OperatingError } from "../../runtime/operating-error.js";
-import type { ControlPlaneClient } from "../control-plane-client.js";
 import { applianceJson, playbackJson, titleJson } from "./api-answers.js";
-import type { Route, RouteAnswer, RouteRequest } from "./http-app.js";
+import { appliance, playback, title } from "./api-schemas.js";
+import type { Route } from "./http-app.js";
+import { getRoute, postRoute } from "./json-route.js";
+import type { KeptPlaybacks } from "./kept-playbacks.js";
 import type { GatewayMetrics } from "./metrics.js";
+import type { ControlPlaneCalls } from "./services/call-table.js";
+import { breakerStates, isAway, type BreakerState } from "./services/service-guard.js";
+import { copyStates, type CopyState } from "./services/control-plane-copies.js";
 
-/** Pages of titles that are kept for when the control plane is away: 10,000 titles by pages of 50. */
+/** Pages of titles that are kept for when the catalog can't be asked: 10,000 titles by pages of 50. */
 const titlePagesKeptMax = 200;
 
-const playbackBody = z.strictObject({ titleId: z.string().min(1).max(64) });
+const pageSize = z
+  .string()
+  .regex(/^([1-9]\d?|[1-4]\d\d|500)$/, "Expected 1 to 500")
+  .transform(Number);
+const stale = z.boolean().optional();
+const titlesPage = z.object({ titles: z.array(title), nextPageToken: z.string(), stale });
+const gatewayState = z.object({
+  services: z.array(z.object({ service: z.string(), breaker: z.enum(breakerStates), running: z.int(), callsAtOnce: z.int() })),
+  copies: z.object(Object.fromEntries(copyStates.map((state) => [state, z.int()])) as Record<CopyState, z.ZodInt>),
+});
 
 export interface ApiRoutesOptions {
-  client: ControlPlaneClient;
+  calls: ControlPlaneCalls;
   metrics: Pick<GatewayMetrics, "staleAnswers">;
-}
-
-interface TitlesPage {
-  titles: ReturnType<typeof titleJson>[];
-  nextPageToken: string;
+  keptPlaybacks: KeptPlaybacks;
+  services: () => readonly { service: string; state: BreakerState; running: number; callsAtOnce: number }[];
+  copies: () => readonly { state: CopyState }[];
 }
 
 /** Path → route. */
-export function makeApiRoutes({ client, metrics }: ApiRoutesOptions): Map<string, Route> {
-  const keptPages = new LRUCache<string, TitlesPage>({ max: titlePagesKeptMax });
+export function makeApiRoutes({ calls, metrics, keptPlaybacks, services, copies }: ApiRoutesOptions): Map<string, Route> {
+  const keptPages = new LRUCache<string, z.input<typeof titlesPage>>({ max: titlePagesKeptMax });
 
-  const listTitles = async ({ query, requestId }: RouteRequest): Promise<RouteAnswer> => {
-    const pageSize = parsePageSize(query.get("pageSize"));
-    const pageToken = query.get("pageToken") ?? "";
-    const key = `${pageSize} ${pageToken}`;
-    try {
-      const answer = await client.listTitles({ pageSize, pageToken }, requestId);
-      const page: TitlesPage = { titles: answer.titles.map(titleJson), nextPageToken: answer.nextPageToken };
-      keptPages.set(key, page);
-      return jsonAnswer(page);
-    } catch (error) {
-      const kept = isAway(error) ? keptPages.get(key) : undefined;
-      if (!kept) throw error;
-      metrics.staleAnswers.inc();
-      return jsonAnswer({ ...kept, stale: true });
-    }
-  };
+  const listTitles = getRoute({
+    name: "titles",
+    summary: "A page of the catalog. stale: the catalog can't be asked, and this is what it said last",
+    call: "listTitles",
+    query: z.object({ pageSize: pageSize.optional(), pageToken: z.string().default("") }),
+    answer: titlesPage,
+    work: async ({ pageSize = 0, pageToken }, { requestId = "" }) => {
+      const key = `${pageSize} ${pageToken}`;
+      try {
+        const answer = await calls.listTitles({ pageSize, pageToken }, requestId);
+        const page = { titles: answer.titles.map(titleJson), nextPageToken: answer.nextPageToken };
+        keptPages.set(key, page);
+        return page;
+      } catch (error) {
+        const kept = isAway(error) ? keptPages.get(key) : undefined;
+        if (!kept) throw error;
+        metrics.staleAnswers.inc({ service: "catalog" });
+        return { ...kept, stale: true };
+      }
+    },
+  });
 
-  const startPlayback = async ({ body, clientAddress, requestId, authorization }: RouteRequest): Promise<RouteAnswer> => {
-    const { titleId } = parseJsonBody(body, playbackBody);
-    return jsonAnswer(playbackJson(await client.startPlayback({ titleId, clientAddress }, { requestId, authorization, clientAddress })));
-  };
+  const startPlayback = postRoute({
+    name: "playback",
+    summary: "What a player needs to start: ranked URLs. stale: playback can't be asked, and this is what it said last",
+    call: "startPlayback",
+    body: z.strictObject({ titleId: z.string().min(1).max(64) }),
+    answer: playback.extend({ stale }),
+    work: async ({ titleId }, { requestId = "", authorization = "", clientAddress = "" }) => {
+      const asked = { titleId, clientAddress, authorization };
+      try {
+        const answer = playbackJson(await calls.startPlayback({ titleId, clientAddress }, { requestId, authorization, clientAddress }));
+        keptPlaybacks.keep(asked, answer);
+        return answer;
+      } catch (error) {
+        const kept = isAway(error) ? keptPlaybacks.find(asked) : undefined;
+        if (kept) {
+          metrics.staleAnswers.inc({ service: "playback" });
+          return { ...kept, stale: true };
+        }
+        if (error instanceof OperatingError && !isAway(error)) keptPlaybacks.forget(asked);
+        throw error;
+      }
+    },
+  });
 
-  const listFleet = async ({ requestId, authorization }: RouteRequest): Promise<RouteAnswer> => {
-    const { appliances } = await client.listAppliances({}, { requestId, authorization });
-    return jsonAnswer({ appliances: appliances.map(applianceJson) });
-  };
+  const listFleet = getRoute({
+    name: "fleet",
+    summary: "The appliances, their states and totals",
+    call: "listAppliances",
+    answer: z.object({ appliances: z.array(appliance) }),
+    work: async (_, { requestId = "", authorization = "" }) => {
+      const { appliances } = await calls.listAppliances({}, { requestId, authorization });
+      return { appliances: appliances.map(applianceJson) };
+    },
+  });
+
+  const showGateway = getRoute({
+    name: "gateway",
+    summary: "The gateway's breakers, and how many copies of the control plane are well",
+    answer: gatewayState,
+    work: () => {
+      const all = copies();
+      return {
+        services: services().map(({ state, ...service }) => ({ ...service, breaker: state })),
+        copies: Object.fromEntries(copyStates.map((state) => [state, all.filter((copy) => copy.state === state).length])) as Record<
+          CopyState,
+          number
+        >,
+      };
+    },
+  });
 
   return new Map<string, Route>([
-    ["/api/titles", { name: "titles", methods: ["GET"], crossOrigin: true, answer: listTitles }],
-    ["/api/playback", { name: "playback", methods: ["POST"], crossOrigin: true, answer: startPlayback }],
-    ["/api/fleet", { name: "fleet", methods: ["GET"], crossOrigin: true, answer: listFleet }],
+    ["/api/titles", listTitles],
+    ["/api/playback", startPlayback],
+    ["/api/fleet", listFleet],
+    ["/api/gateway", showGateway],
   ]);
-}
-
-/** Whether what was asked for may still be true, and only can't be asked now. */
-function isAway(error: unknown): boolean {
-  return error instanceof OperatingError && ["control-plane-away", "store-unavailable", "call-too-long"].includes(error.code);
-}
-
-function parsePageSize(text: string | null): number {
-  if (text === null) return 0; // The control plane's default.
-  const pageSize = /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (pageSize < 1 || pageSize > 500) {
-    throw new OperatingError(
-      "invalid-argument",
-      `Cannot list titles: pageSize must be 1 to 500: received ${JSON.stringify(text.slice(0, 50))}`,
-    );
-  }
-  return pageSize;
 }

@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { test } from "node:test";
+import { gunzipSync, brotliDecompressSync } from "node:zlib";
+import { systemClock } from "../../runtime/clock.js";
 import { openLog } from "../../runtime/log.js";
 import { OperatingError } from "../../runtime/operating-error.js";
 import { packageRoot } from "../../runtime/package-root.js";
 import { jsonNumber } from "./api-answers.js";
 import { TrustedProxies } from "./client-address.js";
+import { chooseCoding } from "./filters/compress.js";
+import { RateLimit, type Rate } from "./filters/rate-limit.js";
 import { openHttpApp, type HttpApp, type Route, type RouteRequest } from "./http-app.js";
 import { openGatewayMetrics } from "./metrics.js";
 import { readPageRoutes } from "./page-routes.js";
@@ -16,10 +20,11 @@ interface Served {
   metrics: ReturnType<typeof openGatewayMetrics>;
 }
 
+const unlimited: Rate = { perSecond: 1, burst: 1000 };
 const text = (body: string) => ({ status: 200, headers: { "Content-Type": "text/plain" }, body });
 
-async function withApp(routes: Record<string, Partial<Route>>, use: (served: Served) => Promise<void>): Promise<void> {
-  const metrics = openGatewayMetrics({ isConnected: () => true });
+async function withApp(routes: Record<string, Partial<Route>>, use: (served: Served) => Promise<void>, rate = unlimited): Promise<void> {
+  const metrics = openGatewayMetrics({ isConnected: () => true, services: () => [], copies: () => [] });
   const all = new Map(
     Object.entries(routes).map(([path, route]) => [
       path,
@@ -31,6 +36,7 @@ async function withApp(routes: Record<string, Partial<Route>>, use: (served: Ser
     port: 0,
     routeOf: (path) => all.get(path),
     trustedProxies: new TrustedProxies(["127.0.0.0/8"]),
+    rateLimit: new RateLimit({ perAddress: rate, perToken: rate, clock: systemClock, onRefusal: () => {} }),
     metrics,
     log: openLog("gateway", "silent"),
   });
@@ -205,6 +211,7 @@ test("openHttpApp() refuses a port that is taken", async () => {
       port: app.port,
       routeOf: () => undefined,
       trustedProxies: new TrustedProxies([]),
+      rateLimit: new RateLimit({ perAddress: unlimited, perToken: unlimited, clock: systemClock, onRefusal: () => {} }),
       metrics,
       log: openLog("gateway", "silent"),
     });
@@ -237,4 +244,88 @@ test("jsonNumber() is exact or refuses", () => {
   assert.equal(jsonNumber(2n ** 53n - 1n), 2 ** 53 - 1);
   assert.throws(() => jsonNumber(2n ** 53n), { code: "number-too-large" });
   assert.throws(() => jsonNumber(-(2n ** 53n)), { code: "number-too-large" });
+});
+
+test("openHttpApp() compresses JSON for clients that take it, and its HEAD tells the same length", async () => {
+  const value = { titles: Array.from({ length: 100 }, (_, index) => ({ id: `title-${index}` })) };
+  const answer = () => ({ status: 200, headers: { "Content-Type": "application/json" }, body: JSON.stringify(value) });
+  const small = () => ({ status: 200, headers: { "Content-Type": "application/json" }, body: "{}" });
+  await withApp({ "/a": { answer }, "/small": { answer: small } }, async ({ url, app }) => {
+    const get = (coding: string, path = "/a") =>
+      raw(app.port, `GET ${path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: ${coding}\r\nConnection: close\r\n\r\n`);
+    const bodyOf = (text: string) => Buffer.from(text.slice(text.indexOf("\r\n\r\n") + 4), "latin1");
+    const zipped = await get("gzip");
+    assert.match(zipped, /Content-Encoding: gzip\r\n/i);
+    assert.match(zipped, /Vary: Accept-Encoding\r\n/i);
+    assert.deepEqual(JSON.parse(gunzipSync(bodyOf(zipped)).toString()), value);
+    const brotli = await get("gzip, br");
+    assert.deepEqual(JSON.parse(brotliDecompressSync(bodyOf(brotli)).toString()), value);
+    const plain = await get("identity");
+    assert.doesNotMatch(plain, /Content-Encoding/i);
+    assert.match(plain, /Vary: Accept-Encoding\r\n/i);
+    assert.deepEqual(JSON.parse(bodyOf(plain).toString()), value);
+    assert.doesNotMatch(await get("gzip", "/small"), /Content-Encoding/i);
+    assert.deepEqual(await (await fetch(`${url}/a`)).json(), value);
+    const head = await raw(app.port, "HEAD /a HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n");
+    assert.equal(Number(/Content-Length: (\d+)/i.exec(head)?.[1]), bodyOf(zipped).length, head);
+  });
+});
+
+test("openHttpApp() refuses who asks too often with 429 and Retry-After, and nobody else", async () => {
+  await withApp(
+    { "/a": {}, "/healthz": { name: "own" } },
+    async ({ url }) => {
+      const as = (address: string, token = "") =>
+        fetch(`${url}/a`, { headers: { "X-Forwarded-For": address, ...(token && { Authorization: `Bearer ${token}` }) } });
+      for (let count = 0; count < 3; count++) assert.equal((await as("198.51.100.1")).status, 200);
+      const refused = await as("198.51.100.1");
+      assert.equal(Number(refused.headers.get("retry-after")) >= 1, true);
+      assert.equal(await codeOf(refused), "429 rate-limited");
+      assert.equal((await as("198.51.100.2")).status, 200);
+      // One household of IPv6 is one client; a token that is used from many addresses is one too.
+      for (let count = 0; count < 3; count++) assert.equal((await as(`2001:db8::${count}`)).status, 200);
+      assert.equal((await as("2001:db8::99")).status, 429);
+      for (let count = 0; count < 3; count++) assert.equal((await as(`203.0.113.${count}`, "stolen")).status, 200);
+      assert.equal((await as("203.0.113.9", "stolen")).status, 429);
+      assert.equal((await as("203.0.113.9", "other")).status, 200);
+      for (let count = 0; count < 10; count++) assert.equal((await fetch(`${url}/healthz`)).status, 200);
+    },
+    { perSecond: 0.001, burst: 3 },
+  );
+});
+
+test("openHttpApp() gives every answer its security headers; a page keeps its own policy", async () => {
+  const page = () => ({
+    status: 200,
+    headers: { "Content-Type": "text/html", "Content-Security-Policy": "default-src 'self'" },
+    body: "<p>",
+  });
+  await withApp({ "/a": { crossOrigin: true }, "/page": { answer: page } }, async ({ url }) => {
+    const { headers } = await fetch(`${url}/a`);
+    assert.equal(headers.get("content-security-policy"), "default-src 'none'; frame-ancestors 'none'");
+    assert.equal(headers.get("x-content-type-options"), "nosniff");
+    assert.equal(headers.get("referrer-policy"), "no-referrer");
+    assert.equal(headers.get("cross-origin-resource-policy"), "cross-origin");
+    const ofPage = (await fetch(`${url}/page`)).headers;
+    assert.equal(ofPage.get("content-security-policy"), "default-src 'self'");
+    assert.equal(ofPage.get("cross-origin-resource-policy"), "same-origin");
+    assert.equal((await fetch(`${url}/nothing`)).headers.get("x-content-type-options"), "nosniff");
+  });
+});
+
+test("chooseCoding() goes by the client's weights", () => {
+  const cases: [string, string | undefined][] = [
+    ["", undefined],
+    ["gzip", "gzip"],
+    ["gzip, deflate, br, zstd", "br"],
+    ["br;q=0.5, gzip", "gzip"],
+    ["br;q=0, gzip;q=0", undefined],
+    ["*", "br"],
+    ["*;q=0, gzip;q=0.1", "gzip"],
+    ["identity, gzip;q=0.5", undefined],
+    ["GZIP;Q=1", "gzip"],
+    ["gzip;q=x", undefined],
+    [";;,,;q=1", undefined],
+  ];
+  for (const [header, coding] of cases) assert.equal(chooseCoding(header), coding, header);
 });

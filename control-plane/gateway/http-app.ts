@@ -4,7 +4,12 @@ import { App, us_listen_socket_close, us_socket_local_port, type HttpRequest, ty
 import type { Log } from "../../runtime/log.js";
 import { OperatingError } from "../../runtime/operating-error.js";
 import { clientAddressOf, type TrustedProxies } from "./client-address.js";
-import { failureJson, httpFailureOf, type HttpFailure } from "./http-failure.js";
+import { compress } from "./filters/compress.js";
+import { logRequest, openRequestCount, type RequestEnd } from "./filters/count-requests.js";
+import type { RateLimit } from "./filters/rate-limit.js";
+import { allowedMethods, preflightHeaders, withStandardHeaders } from "./filters/standard-headers.js";
+import { failureAnswer } from "./http-failure.js";
+import type { RouteDescription } from "./json-route.js";
 import type { GatewayMetrics } from "./metrics.js";
 
 /** The largest body that a route reads: a playback request has 100 bytes. */
@@ -28,6 +33,7 @@ export interface RouteRequest {
   /** Empty for a route that does not read it. */
   body: Buffer;
   ifNoneMatch: string;
+  acceptEncoding: string;
   /** As sent: "Bearer TOKEN". */
   authorization: string;
   /** The header Idempotency-Key. */
@@ -50,6 +56,8 @@ export interface Route {
   /** Pages of other origins may call it. */
   crossOrigin: boolean;
   answer: (request: RouteRequest) => Promise<RouteAnswer> | RouteAnswer;
+  /** For the OpenAPI document; a page or an asset has none. */
+  description?: RouteDescription;
 }
 
 export interface HttpAppOptions {
@@ -58,6 +66,7 @@ export interface HttpAppOptions {
   /** The route for a path without its query; undefined when there is none. */
   routeOf: (path: string) => Route | undefined;
   trustedProxies: TrustedProxies;
+  rateLimit: RateLimit;
   metrics: GatewayMetrics;
   log: Log;
 }
@@ -85,76 +94,77 @@ export async function openHttpApp(options: HttpAppOptions): Promise<HttpApp> {
   let draining = false;
   let whenIdle = () => {};
 
+  const countRequest = openRequestCount(metrics);
+
   app.any("/*", (response, request) => {
     // `request` is only valid until this function returns, so everything is read from it first.
     const facts = factsOf(response, request, options.trustedProxies);
     const route = options.routeOf(facts.path);
-    const routeName = route?.name ?? "none";
-    const stopTimer = metrics.requestSeconds.startTimer({ route: routeName });
+    const startedAtMs = performance.now();
     const entry: Pending = { response, aborted: false, answered: false };
     pending.add(entry);
-    const finish = () => {
+    const finish = (status: RequestEnd["status"]) => {
       pending.delete(entry);
-      stopTimer();
+      const end = { route: route?.name ?? "none", facts, status, tookMs: performance.now() - startedAtMs };
+      countRequest(end);
+      logRequest(log, end);
       if (draining && pending.size === 0) whenIdle();
     };
     response.onAborted(() => {
       entry.aborted = true;
-      if (entry.answered) return;
-      metrics.requestsAborted.inc();
-      finish();
+      if (!entry.answered) finish("aborted");
     });
-    const send = (answer: RouteAnswer, closeAfter = false) => {
+    /** The filters after: headers of all, compression, metrics and log. */
+    const send = async (answer: RouteAnswer, closeAfter = false) => {
+      if (entry.aborted || entry.answered) return;
+      const filtered = await compress(withStandardHeaders(answer, route, facts.requestId), facts.acceptEncoding);
+      // It may have gone meanwhile, and been counted as that.
       if (entry.aborted || entry.answered) return;
       entry.answered = true;
-      metrics.requests.inc({ route: routeName, method: knownMethod(facts.method), status: String(answer.status) });
-      writeAnswer(
-        response,
-        { ...answer, headers: { ...answer.headers, ...headersOfAll(route, facts.requestId) } },
-        {
-          isHead: facts.method === "HEAD",
-          closeAfter: closeAfter || draining,
-        },
-      );
-      finish();
+      writeAnswer(response, filtered, { isHead: facts.method === "HEAD", closeAfter: closeAfter || draining });
+      finish(answer.status);
     };
-    const fail = (error: unknown, closeAfter = false) => {
-      const failure = httpFailureOf(error);
-      if (!failure) log.error({ err: error, requestId: facts.requestId, path: facts.path }, "request failed");
-      const { status, code, message, retryAfterMs }: HttpFailure = failure ?? {
-        status: 500,
-        code: "internal",
-        message: "Cannot answer: see the gateway's log",
-      };
-      const headers: Record<string, string> = { "Content-Type": "application/json", "Cache-Control": "no-store" };
-      if (status === 503) headers["Retry-After"] = "1";
-      if (retryAfterMs !== undefined) headers["Retry-After"] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)));
-      // RFC 9110 15.5.2: a 401 names what it wants.
-      if (status === 401) headers["WWW-Authenticate"] = 'Bearer realm="millrace"';
-      if (status === 405 && route) headers["Allow"] = allowed(route).join(", ");
-      send({ status, headers, body: failureJson({ status, code, message }) }, closeAfter);
+    const fail = (error: unknown, closeAfter = false): void => {
+      const answer = failureAnswer(error);
+      if (answer.status === 500) log.error({ err: error, requestId: facts.requestId, path: facts.path }, "request failed");
+      if (answer.status === 405 && route) answer.headers["Allow"] = allowedMethods(route).join(", ");
+      send(answer, closeAfter).catch((error: unknown) => {
+        // Nothing is left that could be said.
+        log.error({ err: error, requestId: facts.requestId }, "answer failed");
+        if (!entry.aborted) response.close();
+      });
     };
+    const run = async (body: Buffer) => send(await route!.answer({ ...facts, body }));
 
-    if (!route) return fail(new OperatingError("not-found", "Cannot find this page: see /, /console, /api/titles, /api/fleet"));
-    if (facts.method === "OPTIONS" && route.crossOrigin) {
-      return send({ status: 204, headers: { Allow: allowed(route).join(", "), ...preflightHeaders(route) }, body: "" });
+    // The filters before: is there such a route, is there room, is it this client's turn? Who may call is the services' to say.
+    const refusal = refuse(facts, route);
+    if (refusal) return fail(refusal);
+    if (facts.method === "OPTIONS") {
+      send({ status: 204, headers: { Allow: allowedMethods(route!).join(", "), ...preflightHeaders(route!) }, body: "" }).catch(fail);
+      return;
     }
-    if (!allowed(route).includes(facts.method)) {
-      return fail(new OperatingError("method-not-allowed", `Cannot ${facts.method.slice(0, 20)} this: only ${allowed(route).join(", ")}`));
-    }
-    if (pending.size > requestsAtOnceMax) {
-      return fail(new OperatingError("gateway-busy", `Cannot answer: ${requestsAtOnceMax} requests are waiting already`));
-    }
-    const answer = async (body: Buffer) => send(await route.answer({ ...facts, body }));
     if (facts.method !== "POST") {
-      answer(Buffer.alloc(0)).catch(fail);
+      run(Buffer.alloc(0)).catch(fail);
       return;
     }
     readBody(response).then(
-      ({ body, refused, closeAfter }) => (refused ? fail(refused, closeAfter) : answer(body).catch(fail)),
+      ({ body, refused, closeAfter }) => (refused ? fail(refused, closeAfter) : run(body).catch(fail)),
       (error: unknown) => fail(error, true),
     );
   });
+
+  const refuse = (facts: RequestFacts, route: Route | undefined): OperatingError | undefined => {
+    if (!route) return new OperatingError("not-found", "Cannot find this page: see /, /console, /api/openapi.json");
+    if (!allowedMethods(route).includes(facts.method)) {
+      const allowed = allowedMethods(route).join(", ");
+      return new OperatingError("method-not-allowed", `Cannot ${facts.method.slice(0, 20)} this: only ${allowed}`);
+    }
+    if (pending.size > requestsAtOnceMax) {
+      return new OperatingError("gateway-busy", `Cannot answer: ${requestsAtOnceMax} requests are waiting already`);
+    }
+    // Whoever watches over the gateway must hear it when it is flooded.
+    return route.name === "own" ? undefined : options.rateLimit.refuse(facts);
+  };
 
   const listenSocket = await new Promise<Parameters<typeof us_listen_socket_close>[0]>((resolve, reject) => {
     // The fourth argument exists; the type declarations lack it.
@@ -193,7 +203,12 @@ export async function openHttpApp(options: HttpAppOptions): Promise<HttpApp> {
   };
 }
 
-function factsOf(response: HttpResponse, request: HttpRequest, trustedProxies: TrustedProxies) {
+/** What is read of a request before its body. */
+export interface RequestFacts extends Omit<RouteRequest, "body"> {
+  path: string;
+}
+
+function factsOf(response: HttpResponse, request: HttpRequest, trustedProxies: TrustedProxies): RequestFacts {
   const sentId = request.getHeader("x-request-id");
   return {
     method: request.getCaseSensitiveMethod(),
@@ -206,6 +221,7 @@ function factsOf(response: HttpResponse, request: HttpRequest, trustedProxies: T
     ),
     requestId: /^[\w-]{8,64}$/.test(sentId) ? sentId : randomUUID(),
     ifNoneMatch: request.getHeader("if-none-match"),
+    acceptEncoding: request.getHeader("accept-encoding"),
     authorization: request.getHeader("authorization"),
     idempotencyKey: request.getHeader("idempotency-key"),
     webhookSignature: request.getHeader("millrace-signature") || request.getHeader("stripe-signature"),
@@ -254,35 +270,6 @@ function writeAnswer(response: HttpResponse, answer: RouteAnswer, { isHead, clos
       response.end(answer.body, closeAfter);
     }
   });
-}
-
-function headersOfAll(route: Route | undefined, requestId: string): Record<string, string> {
-  const headers: Record<string, string> = { "X-Request-Id": requestId, "X-Content-Type-Options": "nosniff" };
-  if (route?.crossOrigin) {
-    headers["Access-Control-Allow-Origin"] = "*";
-    headers["Access-Control-Expose-Headers"] = "X-Request-Id, Retry-After";
-  }
-  return headers;
-}
-
-function preflightHeaders(route: Route): Record<string, string> {
-  return {
-    "Access-Control-Allow-Methods": allowed(route).join(", "),
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Request-Id",
-    "Access-Control-Max-Age": "86400",
-  };
-}
-
-function allowed(route: Route): string[] {
-  const methods: string[] = [...route.methods];
-  if (methods.includes("GET")) methods.push("HEAD");
-  if (route.crossOrigin) methods.push("OPTIONS");
-  return methods;
-}
-
-/** A label that a client can't make new ones of. */
-function knownMethod(method: string): string {
-  return ["GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"].includes(method) ? method : "other";
 }
 
 const reasonPhrases: Readonly<Record<number, string>> = {

@@ -1,8 +1,9 @@
 // How the gateway says that it can't: error codes, their HTTP statuses, the JSON they come in.
 import { OperatingError } from "../../runtime/operating-error.js";
+import type { RouteAnswer } from "./http-app.js";
 
 /** A request that is refused. */
-export interface HttpFailure {
+interface HttpFailure {
   status: number;
   code: string;
   message: string;
@@ -73,8 +74,22 @@ const statusOfCode: Readonly<Record<string, number>> = {
   "call-too-long": 504,
 };
 
-/** What to answer a request with that failed by `error`; undefined when the error is the program's own. */
-export function httpFailureOf(error: unknown): HttpFailure | undefined {
+/** The answer to a request that failed by `error`. An error that is not an operating one is not described to the client. */
+export function failureAnswer(error: unknown): RouteAnswer & { headers: Record<string, string> } {
+  const { status, code, message, retryAfterMs } = httpFailureOf(error) ?? {
+    status: 500,
+    code: "internal",
+    message: "Cannot answer: see the gateway's log",
+  };
+  const headers: Record<string, string> = { "Content-Type": "application/json", "Cache-Control": "no-store" };
+  if (status === 503) headers["Retry-After"] = "1";
+  if (retryAfterMs !== undefined) headers["Retry-After"] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)));
+  // RFC 9110 15.5.2: a 401 names what it wants.
+  if (status === 401) headers["WWW-Authenticate"] = 'Bearer realm="millrace"';
+  return { status, headers, body: JSON.stringify({ error: { code, message } }) };
+}
+
+function httpFailureOf(error: unknown): HttpFailure | undefined {
   if (!(error instanceof OperatingError)) return undefined;
   return {
     status: statusOfCode[error.code] ?? 500,
@@ -82,8 +97,4 @@ export function httpFailureOf(error: unknown): HttpFailure | undefined {
     message: error.message,
     ...(error.retryAfterMs !== undefined && { retryAfterMs: error.retryAfterMs }),
   };
-}
-
-export function failureJson({ code, message }: HttpFailure): string {
-  return JSON.stringify({ error: { code, message } });
 }

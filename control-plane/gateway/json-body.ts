@@ -1,7 +1,6 @@
-// JSON in and out of the gateway's routes.
+// The JSON of a request's body.
 import type { z } from "zod";
 import { OperatingError } from "../../runtime/operating-error.js";
-import type { RouteAnswer } from "./http-app.js";
 
 /** The body as `schema` has it. @throws OperatingError "json-malformed" or "body-malformed". */
 export function parseJsonBody<Schema extends z.ZodType>(body: Buffer, schema: Schema): z.output<Schema> {
@@ -15,8 +14,4 @@ export function parseJsonBody<Schema extends z.ZodType>(body: Buffer, schema: Sc
   if (result.success) return result.data;
   const mistakes = result.error.issues.map(({ path, message }) => `${path.join(".") || "body"}: ${message}`);
   throw new OperatingError("body-malformed", `Cannot read the body: ${mistakes.join("; ")}`);
-}
-
-export function jsonAnswer(value: unknown): RouteAnswer {
-  return { status: 200, headers: { "Content-Type": "application/json", "Cache-Control": "no-store" }, body: JSON.stringify(value) };
 }

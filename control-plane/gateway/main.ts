@@ -3,14 +3,19 @@ import { openAdminServer, type AdminServer } from "../../runtime/admin-server.js
 import { openLog, type Log } from "../../runtime/log.js";
 import { packageRoot } from "../../runtime/package-root.js";
 import { announceReady, onStop } from "../../runtime/stop-signal.js";
-import { ControlPlaneClient } from "../control-plane-client.js";
+import { systemClock } from "../../runtime/clock.js";
 import { makeApiRoutes } from "./api-routes.js";
 import { makeBillingRoutes } from "./billing-routes.js";
 import { TrustedProxies } from "./client-address.js";
-import { openHttpApp, type Route, type RouteAnswer } from "./http-app.js";
+import { RateLimit } from "./filters/rate-limit.js";
+import { openHttpApp, type Route } from "./http-app.js";
+import { KeptPlaybacks } from "./kept-playbacks.js";
 import { makeLoginRoutes } from "./login-routes.js";
-import { openGatewayMetrics } from "./metrics.js";
+import { openGatewayMetrics, type GatewayMetrics } from "./metrics.js";
+import { makeOwnRoutes } from "./own-routes.js";
 import { readPageRoutes } from "./page-routes.js";
+import { serviceNames } from "./services/call-table.js";
+import { makeControlPlaneCalls, makeServiceGuards, openControlPlaneCopies } from "./services/open-control-plane-calls.js";
 import type { GatewaySettings } from "./settings.js";
 
 /** Runs the gateway, whether or not the control plane is there, until it is told to stop. @throws OperatingError when it can't start. */
@@ -33,63 +38,67 @@ export interface Gateway {
 
 /** Resolves when the gateway serves. @throws OperatingError when it can't start. */
 export async function openGateway(settings: GatewaySettings, log: Log): Promise<Gateway> {
-  const { url, secret } = settings.controlPlane;
-  const client = new ControlPlaneClient(url, secret === undefined ? {} : { serviceSecret: secret });
+  const clock = systemClock;
+  const copies = openControlPlaneCopies(settings, log);
+  const guards = makeServiceGuards({ settings: settings.services, metrics: (): GatewayMetrics => metrics, clock, log });
+  const calls = makeControlPlaneCalls(copies, guards);
+  const url = settings.controlPlane.url.join(", ");
   let draining = false;
-  const isConnected = () => client.isConnected();
-  const metrics = openGatewayMetrics({ isConnected });
+  const isConnected = () => copies.isConnected();
+  const services = () =>
+    serviceNames.map((service) => {
+      const { state, running } = guards[service];
+      return { service, state, running, callsAtOnce: settings.services[service].callsAtOnce };
+    });
+  const metrics = openGatewayMetrics({ isConnected, services, copies: () => copies.list() });
   /** Once it has had an answer it stays ready without the control plane: it has pages and titles to show and says what it can't do. */
   const whyNotReady = () => {
     if (draining) return "draining";
-    if (!isConnected() && !client.hasAnswered()) return `the control plane at ${client.url} has not been reached yet`;
+    if (!isConnected() && !copies.hasAnswered()) return `the control plane at ${url} has not been reached yet`;
     return undefined;
   };
 
-  const text = (status: number, body: string, type = "text/plain"): RouteAnswer => ({
-    status,
-    headers: { "Content-Type": type, "Cache-Control": "no-store" },
-    body,
-  });
-  const ownRoute = (answer: Route["answer"]): Route => ({ name: "own", methods: ["GET"], crossOrigin: false, answer });
+  const keptPlaybacks = new KeptPlaybacks({ clock, maxAgeMs: settings.fallback.playbackMaxAge });
   const routes = new Map<string, Route>([
     ...readPageRoutes(packageRoot),
-    ...makeApiRoutes({ client, metrics }),
-    ...makeLoginRoutes(client),
-    ...makeBillingRoutes(client),
-    ["/healthz", ownRoute(() => text(200, "ok\n"))],
-    [
-      "/readyz",
-      ownRoute(() => {
-        const why = whyNotReady();
-        if (why !== undefined) return text(503, `not ready: ${why}\n`);
-        return text(200, isConnected() ? "ready\n" : "ready, without the control plane\n");
-      }),
-    ],
-    ["/metrics", ownRoute(async () => text(200, await metrics.registry.metrics(), metrics.registry.contentType))],
+    ...makeApiRoutes({ calls, metrics, keptPlaybacks, services, copies: () => copies.list() }),
+    ...makeLoginRoutes(calls),
+    ...makeBillingRoutes(calls),
   ]);
+  for (const [path, route] of makeOwnRoutes({ routes, registry: metrics.registry, whyNotReady, isConnected })) routes.set(path, route);
+  await copies.start();
 
   const http = await openHttpApp({
     ...settings.listen,
     routeOf: (path) => routes.get(path),
     trustedProxies: new TrustedProxies(settings.trustForwardedFrom),
+    rateLimit: new RateLimit({ ...settings.rateLimit, clock, onRefusal: (limit) => metrics.refusals.inc({ limit }) }),
     metrics,
     log,
+  }).catch((error: unknown) => {
+    copies.close();
+    throw error;
   });
   let admin: AdminServer | undefined;
   if (settings.admin) {
-    const status = () => ({ draining, port: http.port, controlPlane: { url: client.url, connected: isConnected() } });
+    const status = () => ({
+      draining,
+      port: http.port,
+      controlPlane: { url, connected: isConnected(), copies: copies.list() },
+      services: services(),
+    });
     admin = await openAdminServer({ ...settings.admin, registry: metrics.registry, whyNotReady, status });
   }
   isConnected(); // Begins to connect, so that the first request need not wait.
 
-  log.info({ host: settings.listen.host, port: http.port, adminPort: admin?.port, controlPlane: client.url }, "gateway serves");
+  log.info({ host: settings.listen.host, port: http.port, adminPort: admin?.port, controlPlane: url }, "gateway serves");
   return {
     port: http.port,
     adminPort: admin?.port,
     close: async () => {
       draining = true;
       await http.drain();
-      client.close();
+      copies.close();
       await admin?.close();
     },
   };

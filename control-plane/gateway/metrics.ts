@@ -1,7 +1,15 @@
 // Every metric of the gateway, in one table.
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { copyStates, type CopyState } from "./services/control-plane-copies.js";
+import { breakerStates, type BreakerState } from "./services/service-guard.js";
 
-export function openGatewayMetrics({ isConnected }: { isConnected: () => boolean }) {
+export interface GatewayMetricsOptions {
+  isConnected: () => boolean;
+  services: () => readonly { service: string; state: BreakerState; running: number }[];
+  copies: () => readonly { state: CopyState }[];
+}
+
+export function openGatewayMetrics({ isConnected, services, copies }: GatewayMetricsOptions) {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -27,8 +35,55 @@ export function openGatewayMetrics({ isConnected }: { isConnected: () => boolean
     }),
     staleAnswers: new Counter({
       name: "millrace_gateway_stale_answers_total",
-      help: "Pages of titles answered from memory because the control plane is away.",
+      help: "Answers given from memory because the service could not be asked: pages of titles, ranked lists of playback.",
+      labelNames: ["service"] as const,
       registers,
+    }),
+    refusals: new Counter({
+      name: "millrace_gateway_rate_limited_total",
+      help: "Requests refused with 429, by whose limit it was: an address's or a token's. Many from real players: raise rateLimit in the settings.",
+      labelNames: ["limit"] as const,
+      registers,
+    }),
+    calls: new Counter({
+      name: "millrace_gateway_calls_total",
+      help: "Calls to services, by what became of them. failed: late or unreachable, even when repeated. breaker-open, bulkhead-full: not made.",
+      labelNames: ["service", "outcome"] as const,
+      registers,
+    }),
+    retries: new Counter({
+      name: "millrace_gateway_retries_total",
+      help: 'Calls made again after a fault. made="no": not made, for the budget was spent; then the service is sick, not one copy.',
+      labelNames: ["service", "made"] as const,
+      registers,
+    }),
+    breakerState: new Gauge({
+      name: "millrace_gateway_breaker_state",
+      help: "0 closed, 1 half open, 2 open: the service failed too often of late and is not asked. Look at its log; it recovers by itself.",
+      labelNames: ["service"] as const,
+      registers,
+      collect() {
+        for (const { service, state } of services()) this.set({ service }, breakerStates.indexOf(state));
+      },
+    }),
+    callsRunning: new Gauge({
+      name: "millrace_gateway_calls_running",
+      help: "Calls that wait for a service. Near services.NAME.callsAtOnce: it is slow, and more will be refused.",
+      labelNames: ["service"] as const,
+      registers,
+      collect() {
+        for (const { service, running } of services()) this.set({ service }, running);
+      },
+    }),
+    copies: new Gauge({
+      name: "millrace_gateway_control_plane_copies",
+      help: "Copies of the control plane, by what they say of themselves.",
+      labelNames: ["state"] as const,
+      registers,
+      collect() {
+        const all = copies();
+        for (const state of copyStates) this.set({ state }, all.filter((copy) => copy.state === state).length);
+      },
     }),
     connected: new Gauge({
       name: "millrace_gateway_control_plane_connected",

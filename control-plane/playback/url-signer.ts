@@ -26,7 +26,7 @@ export class UrlSigner {
   /** A token for all of `paths`, and what lies in the folder that they share. Each has a session of its own, which can be revoked. */
   sign({ paths, clientAddress }: { paths: readonly string[]; clientAddress: string }): string {
     const { bindClients, clock, keys, validForMs } = this.#options;
-    const clientPrefix = bindClients ? prefixOf(clientAddress) : undefined;
+    const clientPrefix = bindClients ? clientPrefixOf(clientAddress) : undefined;
     const claims = {
       expiresUnixS: Math.ceil((clock.unixMs() + validForMs) / 1000),
       pathPrefix: sharedFolderOf(paths),
@@ -55,7 +55,8 @@ export function sharedFolderOf(paths: readonly string[]): string {
     .join("");
 }
 
-function prefixOf(clientAddress: string): string | undefined {
+/** "198.51.100.0/24" or "2001:db8::/48" of an address: the network in which a bound token is good. */
+export function clientPrefixOf(clientAddress: string): string | undefined {
   if (!ipaddr.isValid(clientAddress)) return undefined;
   const address = ipaddr.process(clientAddress);
   const bits = boundBitsOf[address.kind()];
