@@ -13,6 +13,7 @@ import {
   signInRequest,
   type LoginControlPlane,
 } from "../../tests/support/login-client.js";
+import { readOpenApi, type OpenApiCheck } from "../../tests/support/open-api-check.js";
 import { requireProgram } from "../../tests/support/require-program.js";
 import { temporaryFolder } from "../../tests/support/temporary-folder.js";
 import { ControlPlaneClient, type CallFacts } from "../control-plane-client.js";
@@ -259,17 +260,20 @@ async function callJson(url: string, method: Method, { body, facts = {} }: { bod
     ...(verb === "POST" && { body: typeof body === "string" ? body : JSON.stringify(body) }),
   });
   const answer = (await response.json()) as { error?: { code: string } };
+  openApi.check(verb, path, { status: response.status, contentType: response.headers.get("content-type"), body: answer });
   return { status: response.status, code: answer.error?.code, answer, headers: response.headers };
 }
 
 let controlPlane: LoginControlPlane;
 let gateway: { url: string; close(): Promise<void> };
 let world: World;
+let openApi: OpenApiCheck;
 
 before(async () => {
   const database = `sqlite:${temporaryFolder()}/control-plane.db`;
   controlPlane = await openLoginControlPlane({ database });
   gateway = await openLoginGateway(controlPlane.url);
+  openApi = await readOpenApi(gateway.url);
   world = worldOf(controlPlane, database);
 });
 after(async () => {

@@ -67,9 +67,11 @@ ${login}
 
 export type LoginControlPlane = Awaited<ReturnType<typeof openLoginControlPlane>>;
 
-/** A gateway before a control plane. */
-export async function openLoginGateway(controlPlaneUrl: string) {
-  const settings = parseSettings(`{ listen: { port: 0 }, controlPlane: { url: "${controlPlaneUrl}" } }`, "test.yaml", gatewaySettings);
+/** A gateway before a control plane; `more` are further lines of its settings. One address may do a lot. */
+export async function openLoginGateway(controlPlaneUrl: string, more = "") {
+  const rates = "rateLimit: { perAddress: { burst: 1000000 }, perToken: { burst: 1000000 } }";
+  const text = `listen: { port: 0 }\ncontrolPlane: { url: "${controlPlaneUrl}" }\n${rates}\n${more}\n`;
+  const settings = parseSettings(text, "test.yaml", gatewaySettings);
   const gateway = await openGateway(settings, openLog("gateway", "silent"));
   return { url: `http://127.0.0.1:${gateway.port}`, close: () => gateway.close() };
 }
