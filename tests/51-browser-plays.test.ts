@@ -97,5 +97,10 @@ test("the console shows the fleet", async (t) => {
     const text = await page.innerText("body");
     return ["isp-1", "isp-2", "exchange-1"].every((site) => text.includes(site));
   });
+  await waitUntil("every breaker is on the page, closed", async () => {
+    const rows = await page.locator("#service-rows tr").count();
+    return rows >= 7 && (await page.locator('#service-rows tr[data-breaker="closed"]').count()) === rows;
+  });
+  assert.match(await page.innerText("#services-words"), /one copy \(1 serving\)/);
   assert.deepEqual(mishaps, []);
 });

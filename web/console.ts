@@ -4,7 +4,8 @@ import { FleetRow, readOfflineWord } from "./fleet-row.js";
 import { FleetRates, historyMs } from "./fleet-rates.js";
 import { formatBitRate, formatBytes, formatNumber, formatTimeOfDay, shortId } from "./format-quantity.js";
 import type { Fleet, FleetAppliance } from "./gateway-answers.js";
-import { fetchFleet, GatewayError } from "./gateway-client.js";
+import { fetchFleet, fetchGatewayState, GatewayError } from "./gateway-client.js";
+import { renderServices } from "./service-table.js";
 import { chartWidth, drawStackedChart } from "./stacked-chart.js";
 
 const pollEveryMs = 2_000;
@@ -166,5 +167,17 @@ function svgShape(tag: "path", attributes: Readonly<Record<string, string>>): SV
   return shape;
 }
 
+/** On its own: the breakers are what one wants to see while the fleet can't be asked. */
+async function pollServices(): Promise<void> {
+  try {
+    renderServices(await fetchGatewayState());
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    renderServices(undefined);
+  }
+  setTimeout(() => void pollServices(), pollEveryMs);
+}
+
 setInterval(render, renderEveryMs);
+void pollServices();
 void poll();

@@ -65,3 +65,18 @@ export interface Fleet {
   readonly appliances: readonly FleetAppliance[];
   readonly stale?: boolean;
 }
+
+/** How the gateway gets on with the services of the control plane. */
+export interface GatewayState {
+  readonly services: readonly GatewayService[];
+  /** How many copies of the control plane are in each state. */
+  readonly copies: Readonly<Record<string, number>>;
+}
+
+export interface GatewayService {
+  readonly service: string;
+  /** "closed", "half-open" or "open". */
+  readonly breaker: string;
+  readonly running: number;
+  readonly callsAtOnce: number;
+}

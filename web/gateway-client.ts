@@ -1,5 +1,5 @@
 // Asks the gateway, and puts what goes wrong into words.
-import type { Fleet, Playback, TitlesPage } from "./gateway-answers.js";
+import type { Fleet, GatewayState, Playback, TitlesPage } from "./gateway-answers.js";
 
 /** The gateway is away, or said no. The message is a sentence for the person at the page. */
 export class GatewayError extends Error {
@@ -39,6 +39,13 @@ export async function fetchFleet(): Promise<Fleet> {
   const fleet = await askGateway<Fleet>("/api/fleet");
   if (!Array.isArray(fleet.appliances)) throw new GatewayError("The gateway's view of the fleet cannot be read.", 200);
   return fleet;
+}
+
+/** @throws GatewayError */
+export async function fetchGatewayState(): Promise<GatewayState> {
+  const state = await askGateway<GatewayState>("/api/gateway");
+  if (!Array.isArray(state.services)) throw new GatewayError("The gateway's view of itself cannot be read.", 200);
+  return state;
 }
 
 async function askGateway<Answer>(path: string, init: RequestInit = {}): Promise<Answer> {
