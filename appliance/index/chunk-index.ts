@@ -395,7 +395,7 @@ export class ChunkIndex {
         void this.#slots.remove(slotKeyOf(place));
         void this.#chunks.remove(chunkKeyOf(content.objectKey, content.chunk));
         const version = this.#addHeld(content.objectKey, "", place.diskNumber, -1);
-        if (version) changed.set(content.objectKey.toString("hex"), { objectKey: content.objectKey, ...version });
+        if (version) changed.set(content.objectKey.toString("hex"), this.#heldOf(content.objectKey, version));
       }
     });
     return [...changed.values()];
@@ -412,7 +412,7 @@ export class ChunkIndex {
       void this.#slots.remove(slotKeyOf(place));
       void this.#chunks.remove(chunkKeyOf(objectKey, chunk));
       const version = this.#addHeld(objectKey, "", place.diskNumber, -1);
-      return version && { objectKey, ...version };
+      return version && this.#heldOf(objectKey, version);
     });
   }
 
@@ -566,7 +566,7 @@ export class ChunkIndex {
   }
 
   /** Inside a transaction. */
-  #addHeld(objectKey: Buffer, path: string, diskNumber: number, difference: number): Omit<HeldVersion, "objectKey"> | undefined {
+  #addHeld(objectKey: Buffer, path: string, diskNumber: number, difference: number): VersionValue | undefined {
     const version = this.#versions.get(objectKey) ?? (path === "" ? undefined : { path, onDisks: [] });
     if (!version) return undefined;
     const onDisks: number[] = [];
@@ -581,7 +581,11 @@ export class ChunkIndex {
     const next = { path: version.path, onDisks };
     if (onDisks.length > 0) void this.#versions.put(objectKey, next);
     else void this.#versions.remove(objectKey);
-    return { path: next.path, chunksHeld: chunksOn(next, this.disksAway()) };
+    return next;
+  }
+
+  #heldOf(objectKey: Buffer, version: VersionValue): HeldVersion {
+    return { objectKey, path: version.path, chunksHeld: chunksOn(version, this.disksAway()) };
   }
 
   /** Inside a transaction: chunks and digests of a version that a newer one has replaced. */
