@@ -14,6 +14,7 @@ import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
 import { DiskInventory } from "./agent/disk-inventory.js";
+import { EscalationFile } from "./agent/escalation-file.js";
 import { HeatJournal } from "./agent/heat-journal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
@@ -65,7 +66,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   // Mistyped URLs are found here, by name, and not in a worker.
   for (const upstream of settings.upstreams)
     await openUpstream(upstream, { connections: 1, connectTimeoutMs: 1, silenceTimeoutMs: 1 }).close();
-  const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url);
+  const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url, settings.controlPlane.key);
   await lockIndex(settings.index);
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
@@ -100,6 +101,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   let progress: FillProgress | undefined;
   let kept: ManifestKept | undefined;
   let member: FleetMember | undefined;
+  let heat: HeatJournal | undefined;
   let inventory: DiskInventory | undefined;
   let serving: ServeWorkers | undefined;
   const monitor = new DiskMonitor({
@@ -134,6 +136,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     log,
   });
   const registry = openApplianceMetrics({
+    fillProgress: () => progress,
     arena,
     counters,
     vitals,
@@ -181,6 +184,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       disks: storage.statuses(),
       manifest: kept ? manifestStatusOf(kept) : null,
       fill: progress ?? null,
+      heat: heat ? { reportsWaiting: heat.counts.waiting, reportsDropped: heat.counts.dropped } : null,
     }),
     actions: {
       "/disks/add": (body) => whenLive(() => storage.addDisk(body)),
@@ -190,9 +194,15 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         if (whyNotReady !== "draining") process.kill(process.pid, "SIGTERM");
         return { state: "draining", deadlineSeconds: settings.drain.deadline / 1000 };
       },
+      "/fill/pause": async () => pauseFill(true),
+      "/fill/resume": async () => pauseFill(false),
       "/purge": (body) => whenLive(() => storage.purge(body)),
     },
   });
+  const pauseFill = (paused: boolean) => {
+    tellFill({ type: "pause-fill", paused });
+    return { paused };
+  };
   const whenLive = async (action: () => Promise<unknown>) => {
     if (whyNotReady) throw new OperatingError("not-ready", `Cannot do this now: the appliance is ${whyNotReady}`, { retryable: true });
     return action();
@@ -244,7 +254,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     tellFill({ type: "token-keys", keys: rules.keys });
   };
   const manifest = new ManifestFile(settings.index);
-  const heat = new HeatJournal({ folder: join(settings.index, "heat"), clock: systemClock, log, intervalMs: settings.heat.interval });
+  heat = new HeatJournal({ folder: join(settings.index, "heat"), clock: systemClock, log, intervalMs: settings.heat.interval });
   const heatCollector = new HeatCollector(heatMemory, settings.workers);
   const collectHeat = () => {
     const collected = new Map<string, ObjectHeatSums>();
@@ -334,6 +344,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         }
       },
       manifest,
+      escalation: new EscalationFile(join(settings.index, "escalation.json")),
       onManifest: () => tellFill({ type: "manifest", file: manifest.path }),
       heat,
     });
@@ -344,7 +355,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     else if (message.type === "emptying") void storage.noteEmptying(message.progress);
     else if (message.type === "ask-sources") {
       const { id, path } = message;
-      void (member?.rankSources(path) ?? Promise.resolve([])).then((urls) => tellFill({ type: "sources", id, urls }));
+      void Promise.resolve(member?.rankSources(path)).then((ranked) => tellFill({ type: "sources", id, ranked }));
     }
   });
   // By the manifest of before until the control plane has another.

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { logLevels } from "../runtime/log.js";
 import { byteSizeSetting, durationSetting } from "../runtime/settings-file.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
+import { isTimeZone, parseTimeOfDay } from "./fill/fill-window.js";
 import { frameCountMin } from "./memory/frame-arena.js";
 import { parseClientPrefix } from "./serve/client-prefix.js";
 import { unknownVariablesOf } from "./serve/secure-link.js";
@@ -19,6 +20,8 @@ const clientPrefix = z
 const workersMax = 64;
 /** Slot headers and the frame table are made for chunks up to this. */
 const chunkBytesMax = 64 * 2 ** 20;
+
+const timeOfDay = z.string().refine((text) => parseTimeOfDay(text) !== undefined, "Expected a time of day such as 02:00, to 24:00");
 
 const fillSettings = z
   .strictObject({
@@ -40,6 +43,22 @@ const fillSettings = z
     totalTimeout: durationSetting().default(30_000),
     /** Chunks of the range that a response is sending which are asked for before their turn, when they come from upstream. */
     readAhead: z.number().int().min(0).max(64).default(2),
+    /** Hours in which the manifest is filled, by the clock on the wall; none: always. Urgent objects are filled at any hour. */
+    windows: z
+      .array(z.strictObject({ from: timeOfDay, to: timeOfDay }))
+      .max(24)
+      .default([]),
+    /** Whose clock on the wall: an IANA name; by default the system's. */
+    timeZone: z
+      .string()
+      .refine(isTimeZone, "Expected the name of a time zone, such as Europe/Berlin")
+      .default(() => Intl.DateTimeFormat().resolvedOptions().timeZone),
+    /** What the manifest takes at most, of all sources together; without it as fast as it goes. */
+    maxBytesPerSecond: byteSizeSetting().optional(),
+    /** What the manifest writes to one disk at most; without it only reads limit it. */
+    maxDiskBytesPerSecond: byteSizeSetting().optional(),
+    /** A disk whose reads have a p99 above this is written to less, down to 4 MiB a second. */
+    readP99Limit: durationSetting().default(50),
   })
   .prefault({});
 
@@ -132,6 +151,8 @@ export const applianceSettings = z
           endpoint: z.string().optional(),
           /** For s3. */
           region: z.string().optional(),
+          /** What the manifest takes from it at most per second. Requests are not held back. */
+          maxBytesPerSecond: byteSizeSetting().optional(),
         }),
       )
       .max(64),
@@ -142,7 +163,16 @@ export const applianceSettings = z
       .prefault({}),
     /** Chunks that a player names in CMCD (nor, nrr) as its next are brought into memory before it asks. */
     cmcd: z.strictObject({ warm: z.boolean().default(true) }).prefault({}),
-    controlPlane: z.strictObject({ url: z.string() }).optional(),
+    controlPlane: z
+      .strictObject({
+        url: z.string(),
+        /** Shows who we are where the control plane asks: millrace control-plane appliance-key --id ID. */
+        key: z
+          .string()
+          .regex(/^[\w-]{43}$/, "Expected the output of millrace control-plane appliance-key")
+          .optional(),
+      })
+      .optional(),
     site: z
       .strictObject({ id: name, cluster: name.optional(), role: z.enum(["edge", "storage"]).default("edge") })
       .prefault({ id: "site-1" }),

@@ -23,7 +23,7 @@ function openKeeper(context: TestContext, all: readonly ObjectRecord[]) {
     // Nobody knows of other sources.
     toMain: (message) => {
       told.push(message);
-      if (message.type === "ask-sources") service.handle({ type: "sources", id: message.id, urls: [] });
+      if (message.type === "ask-sources") service.handle({ type: "sources", id: message.id, ranked: undefined });
     },
     upstreams: [origin],
   });

@@ -16,6 +16,8 @@ import { SlotWriter } from "../disk/slot-writer.js";
 import { ChunkIndex } from "../index/chunk-index.js";
 import { allocateFrameArena, FrameArena } from "../memory/frame-arena.js";
 import { chunkLengthOf, objectKeyOf, objectKeyWords, type ObjectRecord } from "../object.js";
+import { FillPace, WriteBudgets } from "./fill-pace.js";
+import { FillWindows } from "./fill-window.js";
 import { KeptObjects } from "./kept-objects.js";
 import { SourceHealth } from "./source-health.js";
 import type { Upstream, UpstreamFailure, UpstreamKind, UpstreamObject, UpstreamRange, UpstreamRequest } from "./upstream.js";
@@ -94,6 +96,13 @@ export function openTemporaryStage(
     clock: systemClock,
     // What fetching needs, patient enough for a busy machine.
     applianceId: "self",
+    windows: new FillWindows([], "UTC"),
+    pace: new FillPace({
+      clock: systemClock,
+      bytesPerSecond: 0,
+      upstreamBytesPerSecond: new Map(),
+      budgets: new WriteBudgets({ clock: systemClock, disks, bytesPerSecondMax: 0, readP99LimitMs: 10_000 }),
+    }),
     health: new SourceHealth({ clock: systemClock, log: openLog("test", "silent"), random: () => 0 }),
     random: () => 0,
     hedgeAfterMs: 20_000,
