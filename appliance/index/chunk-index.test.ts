@@ -98,7 +98,7 @@ test("ChunkIndex refuses an index of another chunk size, and a file that is not 
   );
 });
 
-test("ChunkIndex refuses an index.mdb that was cut short, wherever that was, and says what to do", async (context) => {
+test("ChunkIndex refuses an index.mdb that was cut short by more than LMDB may have left unwritten, and says what to do", async (context) => {
   const folder = temporaryFolder(context);
   const whole = new ChunkIndex(folder, 10);
   const object = versionOf("film", 1);
@@ -107,7 +107,7 @@ test("ChunkIndex refuses an index.mdb that was cut short, wherever that was, and
   await whole.close();
   const file = join(folder, "index.mdb");
   const { size } = statSync(file);
-  for (const bytes of [size - 1, size - 4096, Math.floor(size / 2), 8192, 8191, 4096, 4095, 1]) {
+  for (const bytes of [Math.floor(size * 0.7), Math.floor(size / 2), 8192, 8191, 4096, 4095, 1]) {
     truncateSync(file, bytes);
     assert.throws(() => new ChunkIndex(folder, 10), {
       code: "index-unusable",
