@@ -39,6 +39,7 @@ import { makeServiceCalls } from "./service-calls.js";
 import type { ControlPlaneSettings } from "./settings.js";
 import { makeSteeringService } from "./steering/steering-service.js";
 import { Steering } from "./steering/steering.js";
+import { clockDifferenceMaxMs, readClockDifferenceMs } from "./store/clock-difference.js";
 import { openStore } from "./store/database.js";
 import { openSharedState } from "./store/open-shared-state.js";
 import { redactedUrl } from "./store/redacted-url.js";
@@ -71,6 +72,9 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   setLogVerbosity(logVerbosity.NONE);
   const metrics = openMetrics();
   const store = await openStore(settings.database);
+  const clockDifferenceMs = await readClockDifferenceMs(store, clock);
+  if (Math.abs(clockDifferenceMs) > clockDifferenceMaxMs)
+    log.warn({ clockDifferenceMs }, "our clock and the database's differ: run NTP on both");
   const shared = await openSharedState(settings.shared, clock).catch(async (error: unknown) => {
     await store.destroy();
     throw error;
