@@ -588,7 +588,9 @@ export class ChunkIndex {
   #cut(cut: CutExtentOfDisk): void {
     const earlier = this.findExtent(cut);
     if (earlier?.slotPages === cut.slotPages && earlier.epoch === cut.epoch) return;
-    for (const left of [...this.slotsOfExtent(cut)]) this.#forgetSlot(left, left);
+    // All of them are read before the first is forgotten: the cursor of the reading must not meet the writing.
+    const lefts = Array.from(this.slotsOfExtent(cut));
+    for (const left of lefts) this.#forgetSlot(left, left);
     void this.#extents.put(extentKeyOf(cut), cutValueOf(cut));
   }
 

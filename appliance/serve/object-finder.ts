@@ -60,15 +60,17 @@ export class ObjectFinder {
       if ("failure" in outcome) return done(outcome);
       done({ object: this.#remember(path, outcome.object) });
     };
-    const waiting = this.#waiting.get(path);
+    // As chunks: the fill worker has to know of each appliance that waits.
+    const name = `${path}\n${via.join()}`;
+    const waiting = this.#waiting.get(name);
     if (waiting) {
       waiting.push(finish);
       return;
     }
-    this.#waiting.set(path, [finish]);
+    this.#waiting.set(name, [finish]);
     this.#options.fill.describe(path, { via, refresh: false }, (outcome) => {
-      const finishers = this.#waiting.get(path) ?? [];
-      this.#waiting.delete(path);
+      const finishers = this.#waiting.get(name) ?? [];
+      this.#waiting.delete(name);
       for (const each of finishers) each(outcome);
     });
   }
