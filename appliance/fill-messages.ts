@@ -100,6 +100,8 @@ export type MainToServe =
   | { type: "reload"; settings: ApplianceSettings }
   /** Keys and revocations, of the settings and of the lease. */
   | { type: "tokens"; rules: TokenRules }
+  /** The access log was moved away: go on in a new file. */
+  | { type: "reopen-log" }
   | { type: "drain" }
   | { type: "close" }
   | { type: "purged" }

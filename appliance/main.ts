@@ -13,10 +13,12 @@ import { openLog } from "../runtime/log.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
+import { ConnectionCensus } from "./agent/connection-census.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
 import { HoldingsReporter } from "./agent/holdings-reporter.js";
 import { readLease, withoutSecrets, writeLease } from "./agent/lease-file.js";
+import { LogRotation } from "./agent/log-rotation.js";
 import { StorageControl } from "./agent/storage-control.js";
 import { allocateCounters, sumCounter } from "./counters.js";
 import { DiskMonitor } from "./disk/disk-monitor.js";
@@ -31,11 +33,14 @@ import { allocateFrameArena, FrameArena } from "./memory/frame-arena.js";
 import { openApplianceMetrics } from "./metrics.js";
 import { chunkCountOf, objectKeyOf } from "./object.js";
 import { readCertificates } from "./certificates.js";
+import { allocateClientLimiter, ClientLimiter } from "./serve/client-limiter.js";
+import { allocateSessionCounter, SessionCounter, sessionPeriodMs } from "./serve/session-counter.js";
 import { ServeWorkers } from "./serve-workers.js";
 import { SettingsReload } from "./settings-reload.js";
-import type { ApplianceSettings } from "./settings.js";
+import { clientLimitsOf, type ApplianceSettings } from "./settings.js";
 import { lockIndex } from "./single-instance.js";
 import { tokenRulesOf } from "./token-rules.js";
+import { upMs } from "./up-time.js";
 import type { FillWorkerData } from "./worker-data.js";
 
 /** Heads of requests may be this long; beyond it the answer is 431. Signed URLs and CMCD headers need more than the engine's 4 KiB. */
@@ -81,6 +86,9 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const arena = new FrameArena(arenaMemory);
   const counters = allocateCounters(settings.workers + 1);
   const port = await takePort(settings.listen.host, settings.listen.port);
+  const limiterMemory = settings.limits.perClient && allocateClientLimiter(settings.workers + 1);
+  const sessionMemory = allocateSessionCounter();
+  const sessions = new SessionCounter(sessionMemory);
   const shared = { arena: arenaMemory, counters, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
 
   let whyNotReady: "starting" | "draining" | undefined = "starting";
@@ -118,7 +126,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     },
     log,
   });
-  const registry = openApplianceMetrics({ arena, counters, disks, monitor, slotBytes: geometry.slotBytes });
+  const registry = openApplianceMetrics({ arena, counters, disks, monitor, sessions, slotBytes: geometry.slotBytes });
   const bootId = randomUUID();
   const scheme = settings.listen.tls ? "https" : "http";
   const publicUrl = settings.listen.publicUrl ?? `${scheme}://${hostInUrl(settings.listen.host)}:${port}/`;
@@ -145,6 +153,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         underWay: sumCounter(counters, "underWay"),
         bytesSent: sumCounter(counters, "bytesSent"),
       },
+      sessions: sessions.count(),
       drain:
         drainingSinceMs === undefined
           ? null
@@ -152,6 +161,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
               sinceSeconds: Math.round((performance.now() - drainingSinceMs) / 1000),
               deadlineSeconds: settings.drain.deadline / 1000,
               responsesLeft: sumCounter(counters, "underWay"),
+              sessionsLeft: sessions.count(),
             },
       memory: arena.counts(),
       disks: storage.statuses(),
@@ -196,7 +206,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     settings,
     tokenRules,
     // A worker that is started again finds the disks that have come since.
-    shared: () => ({ ...shared, disks: disks.disks, listenPort: port }),
+    shared: () => ({ ...shared, disks: disks.disks, listenPort: port, limiter: limiterMemory, sessions: sessionMemory }),
     connectFill: (line) => fill.postMessage({ type: "serve", port: line } satisfies MainToFill, [line]),
     log,
   });
@@ -296,6 +306,26 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       void (member?.rankSources(path) ?? Promise.resolve([])).then((urls) => tellFill({ type: "sources", id, urls }));
     }
   });
+  const { accessLog } = settings;
+  const rotation =
+    accessLog && (accessLog.rotateAt ?? accessLog.rotateEvery) !== undefined
+      ? new LogRotation({
+          path: accessLog.path,
+          bytesMax: accessLog.rotateAt,
+          everyMs: accessLog.rotateEvery,
+          filesKept: accessLog.keep,
+          onMoved: () => serving.tell({ type: "reopen-log" }),
+          log,
+        })
+      : undefined;
+  const census =
+    limiterMemory && settings.limits.perClient?.connections !== undefined
+      ? watchConnections(
+          new ClientLimiter(limiterMemory, { limits: clientLimitsOf(settings), thread: settings.workers, nowMs: upMs }),
+          port,
+        )
+      : undefined;
+  const sessionTurns = setInterval(() => sessions.turn(), sessionPeriodMs).unref();
   member?.start();
   monitor.start();
   storage.resumeEmptying();
@@ -326,6 +356,9 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     await Promise.race([serving.drain(), wait(settings.drain.deadline)]);
     const cutOff = sumCounter(counters, "underWay");
     monitor.stop();
+    rotation?.stop();
+    census?.stop();
+    clearInterval(sessionTurns);
     tellFill({ type: "stop" });
     const closed = Promise.all([serving.close(), messageFrom(fill, "stopped"), member?.stop(), admin.close()]);
     if ((await Promise.race([closed, wait(closeTimeoutMs, "late")])) === "late") log.warn("a thread did not close in time");
@@ -337,6 +370,10 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       endNow();
     }
   });
+}
+
+function watchConnections(limiter: ClientLimiter, port: number): ConnectionCensus {
+  return new ConnectionCensus({ port, onCount: (counts) => limiter.setConnections(counts) });
 }
 
 /** Resolves at the first message of that type. */

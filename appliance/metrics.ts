@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import { counterTable, sumCounter, type CounterName } from "./counters.js";
 import { diskStates, type DiskSet } from "./disk/disk-set.js";
 import type { DiskMonitor } from "./disk/disk-monitor.js";
+import type { SessionCounter } from "./serve/session-counter.js";
 import type { FrameArena } from "./memory/frame-arena.js";
 
 type CounterRow = { name: string; labels?: Record<string, string>; help?: string };
@@ -12,11 +13,12 @@ export interface ApplianceMetricsOptions {
   counters: SharedArrayBuffer;
   disks: DiskSet;
   monitor: DiskMonitor;
+  sessions: SessionCounter;
   slotBytes: number;
 }
 
 /** A registry that reads everything anew at each scrape. */
-export function openApplianceMetrics({ arena, counters, disks, monitor, slotBytes }: ApplianceMetricsOptions): Registry {
+export function openApplianceMetrics({ arena, counters, disks, monitor, sessions, slotBytes }: ApplianceMetricsOptions): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
 
@@ -44,6 +46,13 @@ export function openApplianceMetrics({ arena, counters, disks, monitor, slotByte
     help: "Responses that have begun and are not done. It stays high: clients are slow, or upstreams are.",
     collect() {
       this.set(sumCounter(counters, "underWay"));
+    },
+  });
+  gauge({
+    name: "millrace_sessions",
+    help: "Playbacks that have asked for something within the last 30 to 60 s, as far as tokens or CMCD name them; an estimate.",
+    collect() {
+      this.set(sessions.count());
     },
   });
   gauge({

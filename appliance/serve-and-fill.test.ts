@@ -12,6 +12,7 @@ import { ChunkGetter } from "./serve/chunk-getter.js";
 import { ClientRules } from "./serve/client-rules.js";
 import { FillClient } from "./serve/fill-client.js";
 import { ObjectFinder } from "./serve/object-finder.js";
+import { PaceWheel } from "./serve/pace-wheel.js";
 import { TokenChecker } from "./serve/token-checker.js";
 import { systemClock } from "../runtime/clock.js";
 import { RequestHandler } from "./http/request-handler.js";
@@ -55,8 +56,10 @@ async function openApp(context: TestContext, origin: ScriptedUpstream, options: 
     miss: "fill",
     redirectBase: "",
     requestsMax: 100,
-    clients: new ClientRules({ allow: [], deny: [] }),
+    clients: new ClientRules({ allow: [], deny: [], unlimited: [] }),
     tokens,
+    pacing: { bytesPerSecond: undefined, burstBytes: 1, followPlayers: false },
+    wheel: new PaceWheel({ nowMs: () => performance.now(), setTimer: (callback, delayMs) => void setTimeout(callback, delayMs) }),
   });
   const onCrash = (error: unknown) => {
     throw error;

@@ -16,11 +16,16 @@ import { ServeApp } from "./http/serve-app.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { FrameArena } from "./memory/frame-arena.js";
 import { ChunkGetter } from "./serve/chunk-getter.js";
+import { ClientLimiter } from "./serve/client-limiter.js";
 import { ClientRules } from "./serve/client-rules.js";
 import { FillClient } from "./serve/fill-client.js";
 import { ObjectFinder } from "./serve/object-finder.js";
+import { PaceWheel } from "./serve/pace-wheel.js";
 import { RangeWarmer } from "./serve/range-warmer.js";
+import { SessionCounter } from "./serve/session-counter.js";
 import { TokenChecker } from "./serve/token-checker.js";
+import { clientLimitsOf } from "./settings.js";
+import { upMs } from "./up-time.js";
 import type { ServeWorkerData } from "./worker-data.js";
 
 /** After a crash, disks and the fill worker are given so long to finish what this thread asked them for. */
@@ -29,6 +34,7 @@ const lookEveryMs = 20;
 
 const data = workerData as ServeWorkerData;
 const { settings } = data;
+const { pacing } = settings;
 const tell = (message: ServeToMain) => parentPort!.postMessage(message);
 
 try {
@@ -70,7 +76,9 @@ try {
   const clients = new ClientRules(settings.clients);
   const warmer = settings.cmcd.warm ? new RangeWarmer({ arena, chunkBytes: settings.chunk, counters, finder, getter }) : undefined;
   const onError = (error: Error) => log.error({ error: error.message }, "the access log cannot be written");
-  const accessLog = settings.accessLog && new AccessLog(settings.accessLog.path, { counters, onError });
+  const accessLog = settings.accessLog && new AccessLog(settings.accessLog.path, { format: settings.accessLog.format, counters, onError });
+  const limiter = data.limiter && new ClientLimiter(data.limiter, { limits: clientLimitsOf(settings), thread: data.thread, nowMs: upMs });
+  const wheel = new PaceWheel({ nowMs: () => performance.now(), setTimer: (callback, delayMs) => void setTimeout(callback, delayMs) });
   const redirect = settings.upstreams.find(({ url }) => /^https?:/.test(url))?.url ?? "";
   const handler = new RequestHandler({
     arena,
@@ -84,8 +92,13 @@ try {
     requestsMax: settings.limits.requestsPerWorker,
     accessLog,
     clients,
+    limiter,
     tokens,
     warmer,
+    sessions: new SessionCounter(data.sessions),
+    pacing: { bytesPerSecond: pacing.bytesPerSecond, burstBytes: pacing.burst, followPlayers: pacing.followPlayers },
+    wheel,
+    serverTiming: settings.serverTiming,
     crashPath: process.env["MILLRACE_FAULTS"] === "crash" ? ".millrace/faults/crash" : undefined,
   });
   const certificates = settings.listen.tls ? readCertificates(settings.listen.tls) : [];
@@ -102,6 +115,7 @@ try {
       const { pins, frames } = arena.held();
       if ((pins > 0 || frames > 0 || fill.waiting > 0) && performance.now() < deadlineMs) return void setTimeout(settle, lookEveryMs);
       counters[counterPlace.underWay] = 0;
+      limiter?.takeBack();
       const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
       tell({ type: "crashed", error: stack, pinsTakenBack: arena.takeBackPins(), framesLost: frames });
       close();
@@ -133,6 +147,8 @@ try {
         return tell({ type: "purge-seen" });
       case "close":
         return close();
+      case "reopen-log":
+        return accessLog?.reopen();
       case "tokens":
         return tokens.setRules(message.rules);
       case "reload": {

@@ -4,7 +4,9 @@ import { z } from "zod";
 import { logLevels } from "../runtime/log.js";
 import { byteSizeSetting, durationSetting } from "../runtime/settings-file.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
+import { accessLogFormats } from "./http/access-log.js";
 import { frameCountMin } from "./memory/frame-arena.js";
+import type { ClientLimits } from "./serve/client-limiter.js";
 import { parseClientPrefix } from "./serve/client-prefix.js";
 import { unknownVariablesOf } from "./serve/secure-link.js";
 
@@ -34,6 +36,17 @@ const fillSettings = z
     connectTimeout: durationSetting().default(2000),
     /** Longest silence of an upstream before it is given up for the next. */
     silenceTimeout: durationSetting().default(10_000),
+  })
+  .prefault({});
+
+const pacingSettings = z
+  .strictObject({
+    /** For responses whose token names no rate of its own. Without it these are sent as fast as the client takes them. */
+    bytesPerSecond: byteSizeSetting().optional(),
+    /** Sent at once when a paced response begins, so that a player starts fast. */
+    burst: byteSizeSetting().default(512 * 1024),
+    /** Whether a player may ask for less than its rate (CMCD rtp). */
+    followPlayers: z.boolean().default(false),
   })
   .prefault({});
 
@@ -113,10 +126,18 @@ export const applianceSettings = z
       )
       .max(64),
     tokens: tokenSettings,
-    /** By address: 198.51.100.0/24, 2001:db8::/32, or one. Whoever is in `deny`, or not in an `allow` that has any, gets 403. */
+    /**
+     * By address: 198.51.100.0/24, 2001:db8::/32, or one. Whoever is in `deny`, or not in an `allow` that has any, gets 403. For those in `unlimited`
+     * the limits per client do not count: many may stand behind one address.
+     */
     clients: z
-      .strictObject({ allow: z.array(clientPrefix).max(1000).default([]), deny: z.array(clientPrefix).max(1000).default([]) })
+      .strictObject({
+        allow: z.array(clientPrefix).max(1000).default([]),
+        deny: z.array(clientPrefix).max(1000).default([]),
+        unlimited: z.array(clientPrefix).max(1000).default([]),
+      })
       .prefault({}),
+    pacing: pacingSettings,
     /** Chunks that a player names in CMCD (nor, nrr) as its next are brought into memory before it asks. */
     cmcd: z.strictObject({ warm: z.boolean().default(true) }).prefault({}),
     controlPlane: z.strictObject({ url: z.string() }).optional(),
@@ -132,6 +153,14 @@ export const applianceSettings = z
         requestsPerWorker: z.number().int().min(1).max(1_000_000).default(20_000),
         /** Objects that one worker keeps at hand; about 1 KiB each. */
         objectsPerWorker: z.number().int().min(1).max(10_000_000).default(100_000),
+        /** Of one client, an IPv4 address or an IPv6 /64; beyond it 429. Without them nothing is counted. */
+        perClient: z
+          .strictObject({
+            connections: z.number().int().min(1).max(1_000_000).optional(),
+            requests: z.number().int().min(1).max(1_000_000).optional(),
+            requestsPerSecond: z.number().int().min(1).max(1_000_000).optional(),
+          })
+          .optional(),
         /** Reads that one worker has under way at one disk: enough to keep it busy, few enough that others get their turn. */
         readsPerDisk: z.number().int().min(1).max(256).default(8),
         /** Reads that wait for one disk, per worker; beyond it the answer is 503. */
@@ -152,8 +181,21 @@ export const applianceSettings = z
         deadline: durationSetting().default(30_000),
       })
       .prefault({}),
-    /** A line of JSON per response, appended to this file; SIGHUP opens it anew. Without it requests are counted only. */
-    accessLog: z.strictObject({ path: z.string().min(1) }).optional(),
+    /** A line per response, appended to this file; SIGHUP opens it anew. Without it requests are counted only. */
+    accessLog: z
+      .strictObject({
+        path: z.string().min(1),
+        /** JSON lines, or the W3C's extended log format. */
+        format: z.enum(accessLogFormats).default("json"),
+        /** The file is moved away when it is so large, or so old. Without both something else has to. */
+        rotateAt: byteSizeSetting().optional(),
+        rotateEvery: durationSetting(Number.MAX_SAFE_INTEGER).optional(),
+        /** Files that were moved away and are kept: PATH.1 is the newest. */
+        keep: z.number().int().min(0).max(1000).default(5),
+      })
+      .optional(),
+    /** Answers say in Server-Timing where they came from and how long their first byte was waited for. */
+    serverTiming: z.boolean().default(false),
     log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
   })
   .superRefine((settings, context) => {
@@ -205,3 +247,9 @@ export const applianceSettings = z
   });
 
 export type ApplianceSettings = z.output<typeof applianceSettings>;
+
+/** What one client may take; what is not set is without limit. */
+export function clientLimitsOf({ limits }: Pick<ApplianceSettings, "limits">): ClientLimits {
+  const { connections = Infinity, requests = Infinity, requestsPerSecond = Infinity } = limits.perClient ?? {};
+  return { connections, requests, requestsPerSecond };
+}

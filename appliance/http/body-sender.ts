@@ -4,12 +4,16 @@ import { counterPlace } from "../counters.js";
 import type { FrameArena } from "../memory/frame-arena.js";
 import type { ChunkGetter } from "../serve/chunk-getter.js";
 import type { ServedObject } from "../serve/object-finder.js";
+import type { PaceWheel } from "../serve/pace-wheel.js";
+import { Pacer, type PaceOptions } from "../serve/pacer.js";
 
 export interface BodySenderOptions {
   arena: FrameArena;
   chunkBytes: number;
   counters: Float64Array;
   getter: ChunkGetter;
+  /** Wakes the responses that are paced. */
+  wheel: PaceWheel;
 }
 
 /** A run of bytes of the object, both ends included, with text before it. With `last` < `first` it is the text alone. */
@@ -29,7 +33,13 @@ export interface Body {
   parts: readonly BodyPart[];
   totalBytes: number;
   hops: number;
+  /** Undefined: as fast as the socket takes it. */
+  pace?: PaceOptions | undefined;
 }
+
+/** A chunk in mid-body that finds all frames or queues taken is asked for again so often, with so much time between: others finish meanwhile. */
+const busyTriesMax = 50;
+const busyPauseMs = 100;
 
 export const noBytes = new Uint8Array(0);
 
@@ -37,12 +47,16 @@ export const noBytes = new Uint8Array(0);
  * One response under way. Its life: `send` with the first chunk's frame; then, until the last byte, the socket takes what it can
  * (`onWritable` resumes at the offset that it names), and each next chunk is taken from memory at once or waited for. It ends in
  * `onDone`, called once, or in `abort`.
+ *
+ * A paced response gives the socket what its pacer allows, and waits on the worker's wheel for more; its frame is not pinned meanwhile, so that
+ * thousands of them need no memory of their own.
  */
 export class BodySender {
   readonly #options: BodySenderOptions;
   readonly #response: HttpResponse;
   readonly #body: Body;
   readonly #onDone: () => void;
+  readonly #pacer: Pacer | undefined;
   /** The part that is being sent: from `#first` to `#last`; the next one is `#body.parts[#nextPart]`. */
   #first: number;
   #last: number;
@@ -68,6 +82,7 @@ export class BodySender {
     this.#first = body.first;
     this.#last = body.last;
     this.#chunk = Math.floor(body.first / options.chunkBytes);
+    this.#pacer = body.pace && new Pacer(body.pace, performance.now());
   }
 
   /** Begins with the first chunk's frame, whose pin is now ours; status and headers are written. Call it corked. True when all is sent. */
@@ -114,6 +129,13 @@ export class BodySender {
   #push(skipBytes: number): boolean {
     let view = skipBytes === 0 ? this.#view : this.#view.subarray(skipBytes);
     for (;;) {
+      let rest = 0;
+      if (this.#pacer !== undefined && !this.#atText) {
+        const allowed = this.#allow(this.#pacer, view.length);
+        if (allowed === 0) return false;
+        rest = view.length - allowed;
+        if (rest > 0) view = view.subarray(0, allowed);
+      }
       const [ok, done] = this.#response.tryEnd(view as Uint8Array<ArrayBuffer>, this.#body.totalBytes);
       if (done) {
         this.#ended = true;
@@ -127,6 +149,10 @@ export class BodySender {
         this.#listen();
         return false;
       }
+      if (rest > 0) {
+        view = this.#view.subarray(this.#view.length - rest);
+        continue;
+      }
       this.#sentBefore += this.#view.length;
       if (!this.#takeNext()) {
         this.#waitForChunk();
@@ -134,6 +160,30 @@ export class BodySender {
       }
       view = this.#view;
     }
+  }
+
+  /** Bytes of the `leftBytes` of the view that may be sent now; with 0 we are woken when there may be more. */
+  #allow(pacer: Pacer, leftBytes: number): number {
+    const skipBytes = this.#view.length - leftBytes;
+    const offsetBytes = this.#sentBefore + skipBytes;
+    const left = this.#body.totalBytes - offsetBytes;
+    const allowed = pacer.allow(performance.now(), { offsetBytes, leftBytes: left });
+    if (allowed > 0) return Math.min(allowed, leftBytes);
+    this.#waiting = true;
+    this.#dropFrame();
+    this.#options.wheel.wait(pacer.waitMs(left), () => {
+      this.#waiting = false;
+      if (!this.#ended) this.#resumePaced(skipBytes);
+    });
+    return 0;
+  }
+
+  /** Goes on in the middle of the chunk, which may have left memory meanwhile. */
+  #resumePaced(skipBytes: number): void {
+    const frame = this.#options.arena.pinChunkSurely(this.#body.object.keyWords, this.#chunk);
+    if (frame < 0) return this.#waitForChunk(skipBytes);
+    this.#take(frame);
+    this.#response.cork(() => this.#push(skipBytes));
   }
 
   /** Goes on to what follows the view that is sent. False when that is a chunk that is not in memory. */
@@ -166,13 +216,13 @@ export class BodySender {
     if (this.#listening) return;
     this.#listening = true;
     this.#response.onWritable((offset) => {
-      // While a chunk is waited for there is nothing to write.
+      // While a chunk, or its turn, is waited for there is nothing to write.
       if (this.#ended || this.#waiting) return true;
       return this.#push(offset - this.#sentBefore);
     });
   }
 
-  #waitForChunk(): void {
+  #waitForChunk(skipBytes = 0, busyTries = 0): void {
     const { arena, counters, getter } = this.#options;
     this.#waiting = true;
     getter.get(this.#body.object, this.#chunk, this.#body.hops, (outcome) => {
@@ -180,10 +230,16 @@ export class BodySender {
       if ("frame" in outcome) {
         if (this.#ended) return arena.unpin(outcome.frame);
         this.#take(outcome.frame);
-        this.#response.cork(() => this.#push(0));
+        this.#response.cork(() => this.#push(skipBytes));
         return;
       }
       if (this.#ended) return;
+      if ("failure" in outcome && outcome.failure === "busy" && busyTries < busyTriesMax) {
+        this.#waiting = true;
+        return this.#options.wheel.wait(busyPauseMs, () => {
+          if (!this.#ended) this.#waitForChunk(skipBytes, busyTries + 1);
+        });
+      }
       // The length was promised: the client can only learn by the connection's end that the rest does not come.
       counters[counterPlace.responsesBroken]!++;
       this.#broken = true;

@@ -45,13 +45,13 @@ export class ChunkGetter {
     return frame;
   }
 
-  /** Calls `done` once, later. All that wait for one chunk share one read, or one fetch. */
-  get(object: ServedObject, chunk: number, hops: number, done: Waiter): void {
+  /** Calls `done` once, later. All that wait for one chunk share one read, or one fetch: true when this one shares that of another. */
+  get(object: ServedObject, chunk: number, hops: number, done: Waiter): boolean {
     const name = `${object.key.toString("latin1")}${chunk}`;
     const waiters = this.#waiters.get(name);
     if (waiters) {
       waiters.push(done);
-      return;
+      return true;
     }
     this.#waiters.set(name, [done]);
     const finish = (outcome: ChunkOutcome) => {
@@ -70,6 +70,7 @@ export class ChunkGetter {
     const place = this.#options.index.findChunk(object.key, chunk);
     if (place && this.#options.disks.isOnline(place.diskNumber)) this.#read(object, chunk, hops, place, finish);
     else this.#fill(object, chunk, hops, finish);
+    return false;
   }
 
   #read(object: ServedObject, chunk: number, hops: number, place: { diskNumber: number; slot: number }, finish: Waiter): void {
