@@ -140,6 +140,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     status: () => ({
       applianceId,
       bootId,
+      pid: process.pid,
       version: packageVersion,
       state: whyNotReady ?? "live",
       site: settings.site,

@@ -10,6 +10,7 @@ import { SlabFiles } from "./disk/slab-files.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
 import { SlotReader } from "./disk/slot-reader.js";
 import type { MainToServe, ServeToMain } from "./fill-messages.js";
+import { HeapWatch } from "./heap-watch.js";
 import { AccessLog } from "./http/access-log.js";
 import { RequestHandler } from "./http/request-handler.js";
 import { ServeApp } from "./http/serve-app.js";
@@ -36,6 +37,16 @@ const data = workerData as ServeWorkerData;
 const { settings } = data;
 const { pacing } = settings;
 const tell = (message: ServeToMain) => parentPort!.postMessage(message);
+
+function throwError(): void {
+  throw new Error("Crashed as it was asked to");
+}
+
+/** Fills the heap, in pieces that let the thread go on with its work. */
+function leak(): void {
+  const kept: number[][] = [];
+  setInterval(() => kept.push(Array.from({ length: 250_000 }, (_, at) => at + 0.5)), 40).unref();
+}
 
 try {
   const log = openLog("appliance", settings.log.level).child({ thread: `serve-${data.thread}` });
@@ -99,7 +110,7 @@ try {
     pacing: { bytesPerSecond: pacing.bytesPerSecond, burstBytes: pacing.burst, followPlayers: pacing.followPlayers },
     wheel,
     serverTiming: settings.serverTiming,
-    crashPath: process.env["MILLRACE_FAULTS"] === "crash" ? ".millrace/faults/crash" : undefined,
+    faults: process.env["MILLRACE_FAULTS"] === "crash" ? { ".millrace/faults/crash": throwError, ".millrace/faults/leak": leak } : {},
   });
   const certificates = settings.listen.tls ? readCertificates(settings.listen.tls) : [];
   const app = new ServeApp({ host: settings.listen.host, port: data.listenPort, certificates, handler, onCrash: (error) => crash(error) });
@@ -123,6 +134,7 @@ try {
     settle();
   };
   const close = () => {
+    heapWatch.stop();
     app.close();
     fill.close();
     accessLog?.close();
@@ -130,6 +142,7 @@ try {
     void index.close();
   };
   process.on("uncaughtException", crash);
+  const heapWatch = new HeapWatch({ onFull: crash });
   app.listen();
   tell({ type: "listening" });
 

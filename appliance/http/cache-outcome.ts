@@ -34,10 +34,21 @@ const cacheName = "millrace";
 
 export const cacheOutcomeNames = Object.keys(cacheOutcomes) as CacheOutcome[];
 
+/** Before the seconds of a ttl. */
+export const ttlMark = "; ttl=";
+/** Seconds of a ttl take so much room in a line, with blanks behind them, which count for nothing there (RFC 9110 5.5): so they can be replaced in place. */
+const ttlWidth = 8;
+const ttlMax = 10 ** (ttlWidth - 1) - 1;
+
+export function ttlTextOf(ttlS: number): string {
+  return String(Math.max(-ttlMax, Math.min(ttlMax, ttlS))).padEnd(ttlWidth);
+}
+
 /** Both headers, each behind a line's end. `ttlS`: seconds until the object has to be looked for anew. */
 export function cacheLinesOf(outcome: CacheOutcome, ttlS: number): string {
   const { cacheStatus, hasTtl, xCacheStatus } = cacheOutcomes[outcome];
-  return `\r\nCache-Status: ${cacheName}; ${cacheStatus}${hasTtl ? `; ttl=${ttlS}` : ""}\r\nX-Cache-Status: ${xCacheStatus}`;
+  const ttl = hasTtl ? ttlMark + ttlTextOf(ttlS) : "";
+  return `\r\nX-Cache-Status: ${xCacheStatus}\r\nCache-Status: ${cacheName}; ${cacheStatus}${ttl}`;
 }
 
 /** Of an answer that has nothing of the object to give, because its upstreams have not. */

@@ -60,8 +60,8 @@ export interface RequestHandlerOptions {
   wheel: PaceWheel;
   /** Whether answers say in Server-Timing how long their first byte was waited for. */
   serverTiming?: boolean;
-  /** Tests ask for this path to see a worker crash; undefined in earnest. */
-  crashPath?: string | undefined;
+  /** Tests ask for these paths to see a worker fail; none in earnest. */
+  faults?: Readonly<Record<string, () => void>>;
   /** Undefined: requests are counted only. */
   accessLog?: AccessLog | undefined;
 }
@@ -151,7 +151,7 @@ export class RequestHandler {
   }
 
   #receiveReserved(exchange: Exchange): void {
-    if (exchange.path === this.#options.crashPath) throw new Error("Crashed as it was asked to");
+    this.#options.faults?.[exchange.path]?.();
     if (!exchange.path.startsWith(digestsPrefix)) return this.#fail(exchange, 404, "There is no such object");
     const path = exchange.path.slice(digestsPrefix.length);
     const object = this.#options.finder.findKnown(path);

@@ -2,7 +2,7 @@
 import type { HttpResponse } from "uWebSockets.js";
 import { lookup } from "mime-types";
 import type { ObjectRecord } from "../object.js";
-import { cacheLinesOf, cacheOutcomeNames, type CacheOutcome } from "./cache-outcome.js";
+import { cacheLinesOf, cacheOutcomeNames, ttlMark, ttlTextOf, type CacheOutcome } from "./cache-outcome.js";
 
 /** Reason phrases of the statuses that we send. */
 const reasons: Readonly<Record<number, string>> = {
@@ -60,7 +60,8 @@ export type HeadKind = (typeof headKinds)[number];
 
 /**
  * The heads of one version of an object. Each is a status line with headers behind it, for `writeStatus`; as bytes, since the engine
- * would convert a string anew for every answer. They are made when they are first wanted, and anew when the seconds of their ttl have changed.
+ * would convert a string anew for every answer. They are made when they are first wanted; the seconds of their ttl are replaced in place, since the
+ * engine copies what it is given.
  */
 export class ObjectHeads {
   /** What a Content-Range ends with: a slash and the size. */
@@ -68,7 +69,7 @@ export class ObjectHeads {
   /** What says which version this is, for answers without a body. */
   readonly lines: string;
   readonly contentType: string;
-  readonly #heads: Uint8Array[] = [];
+  readonly #heads: Buffer[] = [];
   readonly #ttlsS: number[] = [];
 
   constructor(record: ObjectRecord) {
@@ -85,7 +86,14 @@ export class ObjectHeads {
   headOf(kind: HeadKind, outcome: CacheOutcome, ttlS: number): Uint8Array {
     const place = headPlaces[kind][outcome];
     const made = this.#heads[place];
-    if (made !== undefined && this.#ttlsS[place] === ttlS) return made;
+    if (made !== undefined) {
+      if (this.#ttlsS[place] !== ttlS) {
+        const at = made.indexOf(ttlMark, 0, "latin1");
+        if (at >= 0) made.write(ttlTextOf(ttlS), at + ttlMark.length, "latin1");
+        this.#ttlsS[place] = ttlS;
+      }
+      return made;
+    }
     const type = kind === "parts" ? "" : `\r\nContent-Type: ${this.contentType}`;
     const text = `${statusLineOf(kind === "whole" ? 200 : 206)}${this.lines}${cacheLinesOf(outcome, ttlS)}${type}`;
     const head = Buffer.from(text, "latin1");

@@ -99,10 +99,14 @@ export class ObjectFinder {
     if (this.#refreshing.has(path)) return;
     this.#refreshing.add(path);
     this.#options.fill.describe(path, { hops: 0, refresh: true }, (outcome) => {
-      this.#unreachable.delete(path);
+      const { clock, objectsMax, revalidateAfterMs } = this.#options;
+      // What was known before is what comes back when no upstream could say anything.
+      const isOld =
+        "object" in outcome ? clock.unixMs() - outcome.object.checkedUnixMs > revalidateAfterMs : outcome.failure !== "not-found";
+      if (!isOld) this.#unreachable.delete(path);
+      else if (this.#unreachable.size < objectsMax) this.#unreachable.add(path);
       if ("object" in outcome) this.#remember(path, outcome.object);
       else if (outcome.failure === "not-found") this.#objects.delete(path);
-      else if (this.#unreachable.size < this.#options.objectsMax) this.#unreachable.add(path);
       // An upstream that is away is not asked again by every request.
       setTimeout(() => this.#refreshing.delete(path), refreshPauseMs).unref();
     });
