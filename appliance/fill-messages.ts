@@ -41,12 +41,6 @@ export type FillToServe =
   /** The object has a newer version, or is gone: look again before the next answer. */
   | { type: "changed"; path: string };
 
-export interface ManifestItem {
-  path: string;
-  sizeBytes: number;
-  etag: string;
-}
-
 /** How far the manifest's objects are held. */
 export interface FillProgress {
   manifestVersion: string;
@@ -59,7 +53,8 @@ export interface FillProgress {
 }
 
 export type MainToFill =
-  | { type: "manifest"; version: string; items: ManifestItem[] }
+  /** There is a new manifest in `file`. */
+  | { type: "manifest"; file: string }
   | { type: "sources"; id: number; urls: string[] }
   /** The keys to sign tokens for other appliances with, from now on. */
   | { type: "token-keys"; keys: readonly TokenKey[] }

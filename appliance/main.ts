@@ -14,6 +14,7 @@ import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
 import { ConnectionCensus } from "./agent/connection-census.js";
+import { HeatJournal } from "./agent/heat-journal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
 import { HoldingsReporter } from "./agent/holdings-reporter.js";
@@ -28,6 +29,8 @@ import { probeDisk } from "./disk/probe-disk.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
 import type { FillProgress, FillToMain, MainToFill } from "./fill-messages.js";
 import { openUpstream } from "./fill/open-upstream.js";
+import { allocateHeat, HeatCollector, type ObjectHeatSums } from "./heat-table.js";
+import { ManifestFile } from "./manifest-file.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { allocateFrameArena, FrameArena } from "./memory/frame-arena.js";
 import { openApplianceMetrics } from "./metrics.js";
@@ -41,12 +44,15 @@ import { clientLimitsOf, type ApplianceSettings } from "./settings.js";
 import { lockIndex } from "./single-instance.js";
 import { tokenRulesOf } from "./token-rules.js";
 import { upMs } from "./up-time.js";
+import { allocateVitals } from "./thread-vitals.js";
 import type { FillWorkerData } from "./worker-data.js";
 
 /** Heads of requests may be this long; beyond it the answer is 431. Signed URLs and CMCD headers need more than the engine's 4 KiB. */
 const requestHeadBytesMax = 16_384;
 /** Workers are given this long to close after the drain; then the process ends anyway. Everything acknowledged is on disk by then. */
 const closeTimeoutMs = 2000;
+/** Often enough that a crash costs little and the tables of the workers do not fill up. */
+const heatCollectEveryMs = 10_000;
 
 /**
  * Runs an appliance until it is asked to stop.
@@ -85,11 +91,13 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const arenaMemory = allocateFrameArena({ ramBytes: settings.ram, chunkBytes: settings.chunk });
   const arena = new FrameArena(arenaMemory);
   const counters = allocateCounters(settings.workers + 1);
+  const vitals = allocateVitals(settings.workers);
   const port = await takePort(settings.listen.host, settings.listen.port);
   const limiterMemory = settings.limits.perClient && allocateClientLimiter(settings.workers + 1);
   const sessionMemory = allocateSessionCounter();
   const sessions = new SessionCounter(sessionMemory);
-  const shared = { arena: arenaMemory, counters, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
+  const shared = { arena: arenaMemory, counters, vitals, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
+  const heatMemory = allocateHeat(settings.workers);
 
   let whyNotReady: "starting" | "draining" | undefined = "starting";
   let drainingSinceMs: number | undefined;
@@ -126,7 +134,16 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     },
     log,
   });
-  const registry = openApplianceMetrics({ arena, counters, disks, monitor, sessions, slotBytes: geometry.slotBytes });
+  const registry = openApplianceMetrics({
+    arena,
+    counters,
+    vitals,
+    workers: settings.workers,
+    disks,
+    monitor,
+    sessions,
+    slotBytes: geometry.slotBytes,
+  });
   const bootId = randomUUID();
   const scheme = settings.listen.tls ? "https" : "http";
   const publicUrl = settings.listen.publicUrl ?? `${scheme}://${hostInUrl(settings.listen.host)}:${port}/`;
@@ -207,7 +224,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     settings,
     tokenRules,
     // A worker that is started again finds the disks that have come since.
-    shared: () => ({ ...shared, disks: disks.disks, listenPort: port, limiter: limiterMemory, sessions: sessionMemory }),
+    shared: () => ({ ...shared, heat: heatMemory, disks: disks.disks, listenPort: port, limiter: limiterMemory, sessions: sessionMemory }),
     connectFill: (line) => fill.postMessage({ type: "serve", port: line } satisfies MainToFill, [line]),
     log,
   });
@@ -228,6 +245,13 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     rulesInForce = rules;
     serving.useTokens(rules);
     tellFill({ type: "token-keys", keys: rules.keys });
+  };
+  const manifest = new ManifestFile(settings.index);
+  const heat = new HeatJournal({ folder: join(settings.index, "heat"), clock: systemClock, log, intervalMs: settings.heat.interval });
+  const heatCollector = new HeatCollector(heatMemory, settings.workers);
+  const collectHeat = () => {
+    const collected = new Map<string, ObjectHeatSums>();
+    heat.record(collected, heatCollector.collect(collected));
   };
   const role = settings.site.role === "edge" ? ApplianceRole.APPLIANCE_ROLE_EDGE : ApplianceRole.APPLIANCE_ROLE_STORAGE;
   const heldBytes = () => disks.disks.reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
@@ -263,6 +287,8 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       })),
     requestHeadroom: () =>
       whyNotReady ? 0 : Math.max(0, settings.workers * settings.limits.requestsPerWorker - sumCounter(counters, "underWay")),
+    fillHeadroom: () => self.requestHeadroom(),
+    fillProgress: () => progress,
     isDraining: () => whyNotReady === "draining",
   };
   const holdings = new HoldingsReporter(
@@ -296,7 +322,9 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
           );
         }
       },
-      onManifest: (version, items) => tellFill({ type: "manifest", version, items }),
+      manifest,
+      onManifest: () => tellFill({ type: "manifest", file: manifest.path }),
+      heat,
     });
   fill.on("message", (message: FillToMain) => {
     if (message.type === "held-changed") holdings.noteChanged(message.paths);
@@ -327,6 +355,10 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         )
       : undefined;
   const sessionTurns = setInterval(() => sessions.turn(), sessionPeriodMs).unref();
+  // By the manifest of before until the control plane has another.
+  if (member && manifest.version !== 0n) tellFill({ type: "manifest", file: manifest.path });
+  // An appliance that runs alone has nobody to tell.
+  const heatTimer = member && setInterval(collectHeat, Math.min(heatCollectEveryMs, settings.heat.interval));
   member?.start();
   monitor.start();
   storage.resumeEmptying();
@@ -360,6 +392,11 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     rotation?.stop();
     census?.stop();
     clearInterval(sessionTurns);
+    clearInterval(heatTimer);
+    if (member) {
+      collectHeat();
+      heat.endInterval();
+    }
     tellFill({ type: "stop" });
     const closed = Promise.all([serving.close(), messageFrom(fill, "stopped"), member?.stop(), admin.close()]);
     if ((await Promise.race([closed, wait(closeTimeoutMs, "late")])) === "late") log.warn("a thread did not close in time");

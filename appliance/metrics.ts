@@ -1,16 +1,19 @@
 // What /metrics of an appliance tells: sums of the threads' counters, and the state of memory and disks.
-import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
-import { counterTable, sumCounter, type CounterName } from "./counters.js";
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry, type MetricType } from "prom-client";
+import { counterPlace, counterRow, counterTable, sumCounter, type CounterName } from "./counters.js";
 import { diskStates, type DiskSet } from "./disk/disk-set.js";
 import type { DiskMonitor } from "./disk/disk-monitor.js";
 import type { SessionCounter } from "./serve/session-counter.js";
 import type { FrameArena } from "./memory/frame-arena.js";
+import { loopDelayBoundsMs, readVitals, type Vitals } from "./thread-vitals.js";
 
 type CounterRow = { name: string; labels?: Record<string, string>; help?: string };
 
 export interface ApplianceMetricsOptions {
   arena: FrameArena;
   counters: SharedArrayBuffer;
+  vitals: SharedArrayBuffer;
+  workers: number;
   disks: DiskSet;
   monitor: DiskMonitor;
   sessions: SessionCounter;
@@ -18,7 +21,16 @@ export interface ApplianceMetricsOptions {
 }
 
 /** A registry that reads everything anew at each scrape. */
-export function openApplianceMetrics({ arena, counters, disks, monitor, sessions, slotBytes }: ApplianceMetricsOptions): Registry {
+export function openApplianceMetrics({
+  arena,
+  counters,
+  vitals,
+  workers,
+  disks,
+  monitor,
+  sessions,
+  slotBytes,
+}: ApplianceMetricsOptions): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
 
@@ -48,6 +60,32 @@ export function openApplianceMetrics({ arena, counters, disks, monitor, sessions
       this.set(sumCounter(counters, "underWay"));
     },
   });
+  const eachWorker = Array.from({ length: workers }, (_, worker) => worker);
+  const perWorker = (name: string, help: string, read: (worker: number) => number) =>
+    gauge({
+      name,
+      help,
+      labelNames: ["worker"],
+      collect() {
+        for (const worker of eachWorker) this.set({ worker }, read(worker));
+      },
+    });
+  registry.registerMetric(loopDelayHistogram(() => eachWorker.map((worker) => readVitals(vitals, worker))));
+  perWorker(
+    "millrace_worker_requests",
+    "Requests that each serving worker received since the start. Very uneven over many clients: connections are not spread.",
+    (worker) => counterRow(counters, worker)[counterPlace.requests]!,
+  );
+  perWorker(
+    "millrace_worker_heap_used_bytes",
+    "What is in use of a serving worker's JavaScript heap, with garbage.",
+    (worker) => readVitals(vitals, worker).heapUsedBytes,
+  );
+  perWorker(
+    "millrace_worker_heap_total_bytes",
+    "What a serving worker's JavaScript heap has taken from the system.",
+    (worker) => readVitals(vitals, worker).heapTotalBytes,
+  );
   gauge({
     name: "millrace_sessions",
     help: "Playbacks that have asked for something within the last 30 to 60 s, as far as tokens or CMCD name them; an estimate.",
@@ -89,6 +127,9 @@ export function openApplianceMetrics({ arena, counters, disks, monitor, sessions
   perDisk("millrace_disk_late_reads", "Reads of a disk that missed their deadline; they were answered from upstream.", ({ diskNumber }) =>
     disks.lateReadsOf(diskNumber),
   );
+  perDisk("millrace_disk_reads", "Reads of a disk that have ended since the start, in time or not.", ({ diskNumber }) =>
+    disks.readTimesOf(diskNumber).reduce((sum, count) => sum + count, 0),
+  );
   perDisk(
     "millrace_disk_hanging_reads",
     "Reads of a disk that were given up and have not ended yet; each holds a frame and a thread.",
@@ -118,4 +159,35 @@ export function openApplianceMetrics({ arena, counters, disks, monitor, sessions
     ({ diskNumber }) => disks.scrubbedOf(diskNumber).findings,
   );
   return registry;
+}
+
+/** The library's histogram counts in this thread; ours is counted by the workers, and only told here. */
+function loopDelayHistogram(read: () => Vitals[]): Histogram<"worker"> {
+  const name = "millrace_event_loop_delay_seconds";
+  const help =
+    "How long an event waits in a serving worker, measured a hundred times a second. Above 5 ms: the worker has too much to do; add workers.";
+  const histogram = new Histogram({ name, help, labelNames: ["worker"], registers: [] });
+  const get = async () => ({
+    name,
+    help,
+    // The library has this enum in its types only.
+    type: "histogram" as unknown as MetricType,
+    collect: () => {},
+    aggregator: "sum",
+    values: read().flatMap(({ delayCounts, delaySumMs }, worker) => {
+      let count = 0;
+      const buckets = delayCounts.map((own, at) => {
+        count += own;
+        const boundMs = loopDelayBoundsMs[at];
+        return { labels: { worker, le: boundMs === undefined ? "+Inf" : boundMs / 1000 }, value: count, metricName: `${name}_bucket` };
+      });
+      return [
+        ...buckets,
+        { labels: { worker }, value: delaySumMs / 1000, metricName: `${name}_sum` },
+        { labels: { worker }, value: count, metricName: `${name}_count` },
+      ];
+    }),
+  });
+  // The first is what it tells in JSON, the second in text.
+  return Object.assign(histogram, { get, getForPromString: get });
 }

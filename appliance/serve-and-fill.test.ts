@@ -8,6 +8,7 @@ import { SlabFiles } from "./disk/slab-files.js";
 import { SlotReader } from "./disk/slot-reader.js";
 import { FillService } from "./fill/fill-service.js";
 import { byteAt, objectOf, openTemporaryStage, ScriptedUpstream, until, type StageOptions } from "./fill/temporary-stage.js";
+import { allocateHeat, HeatCounter } from "./heat-table.js";
 import { ChunkGetter } from "./serve/chunk-getter.js";
 import { ClientRules } from "./serve/client-rules.js";
 import { FillClient } from "./serve/fill-client.js";
@@ -52,6 +53,7 @@ async function openApp(context: TestContext, origin: ScriptedUpstream, options: 
     ...stage,
     fill,
     finder,
+    heat: new HeatCounter(allocateHeat(1), 0),
     getter,
     miss: "fill",
     redirectBase: "",

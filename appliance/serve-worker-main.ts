@@ -14,6 +14,7 @@ import { HeapWatch } from "./heap-watch.js";
 import { AccessLog } from "./http/access-log.js";
 import { RequestHandler } from "./http/request-handler.js";
 import { ServeApp } from "./http/serve-app.js";
+import { HeatCounter } from "./heat-table.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { FrameArena } from "./memory/frame-arena.js";
 import { ChunkGetter } from "./serve/chunk-getter.js";
@@ -27,6 +28,7 @@ import { SessionCounter } from "./serve/session-counter.js";
 import { TokenChecker } from "./serve/token-checker.js";
 import { clientLimitsOf } from "./settings.js";
 import { upMs } from "./up-time.js";
+import { watchVitals } from "./thread-vitals.js";
 import type { ServeWorkerData } from "./worker-data.js";
 
 /** After a crash, disks and the fill worker are given so long to finish what this thread asked them for. */
@@ -55,7 +57,7 @@ try {
   const disks = new DiskSet(data.disks, data.diskStates);
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
-  const files = new SlabFiles(geometry, "read");
+  const files = new SlabFiles(geometry, settings.limits.directReads && data.arena.atPages ? "read-direct" : "read");
   const reader = new SlotReader({
     disks,
     geometry,
@@ -97,6 +99,7 @@ try {
     counters,
     fill,
     finder,
+    heat: new HeatCounter(data.heat, data.thread),
     getter,
     miss: settings.miss,
     redirectBase: redirect.endsWith("/") ? redirect : `${redirect}/`,
@@ -144,6 +147,7 @@ try {
   process.on("uncaughtException", crash);
   const heapWatch = new HeapWatch({ onFull: crash });
   app.listen();
+  watchVitals(data.vitals, data.thread);
   tell({ type: "listening" });
 
   parentPort!.on("message", (message: MainToServe) => {

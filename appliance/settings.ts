@@ -145,6 +145,12 @@ export const applianceSettings = z
       .strictObject({ id: name, cluster: name.optional(), role: z.enum(["edge", "storage"]).default("edge") })
       .prefault({ id: "site-1" }),
     fill: fillSettings,
+    heat: z
+      .strictObject({
+        /** What was served is told to the control plane in intervals of this length. */
+        interval: durationSetting(3_600_000).default(300_000),
+      })
+      .prefault({}),
     /** An object is checked for a newer version upstream when what is known of it is older than this, and someone asks for it. */
     revalidateAfter: durationSetting().default(60_000),
     limits: z
@@ -163,6 +169,11 @@ export const applianceSettings = z
           .optional(),
         /** Reads that one worker has under way at one disk: enough to keep it busy, few enough that others get their turn. */
         readsPerDisk: z.number().int().min(1).max(256).default(8),
+        /**
+         * Chunks are read past the system's page cache, where the file system can: a third of the processor time, and no second copy of what is in
+         * `ram` already. Only with chunks of whole pages (4 KiB).
+         */
+        directReads: z.boolean().default(true),
         /** Reads that wait for one disk, per worker; beyond it the answer is 503. */
         waitingReadsPerDisk: z.number().int().min(0).max(1_000_000).default(1024),
         /** A read that is not done by then is answered from upstream; a few in a row make its disk suspect. */

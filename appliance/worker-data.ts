@@ -2,6 +2,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { TokenKey } from "../fill-protocol/token-key.js";
 import type { DiskDescription } from "./disk/disk-set.js";
+import type { HeatMemory } from "./heat-table.js";
 import type { FrameArenaMemory } from "./memory/frame-arena.js";
 import type { ClientLimiterMemory } from "./serve/client-limiter.js";
 import type { TokenRules } from "./serve/token-checker.js";
@@ -11,6 +12,8 @@ interface WorkerData {
   settings: ApplianceSettings;
   arena: FrameArenaMemory;
   counters: SharedArrayBuffer;
+  /** See thread-vitals.ts; a row for each serving worker. */
+  vitals: SharedArrayBuffer;
   /** This worker's row of the counters. */
   thread: number;
   disks: readonly DiskDescription[];
@@ -27,6 +30,7 @@ export interface ServeWorkerData extends WorkerData {
   /** The port that all serving workers share. */
   listenPort: number;
   fill: MessagePort;
+  heat: HeatMemory;
 }
 
 export interface FillWorkerData extends WorkerData {

@@ -10,6 +10,7 @@ const statusOfCode: Readonly<Record<string, status>> = {
   "invalid-argument": status.INVALID_ARGUMENT,
   "page-token-invalid": status.INVALID_ARGUMENT,
   "title-unknown": status.NOT_FOUND,
+  "object-unknown": status.NOT_FOUND,
   "appliance-unknown": status.NOT_FOUND,
   "boot-unknown": status.FAILED_PRECONDITION,
   "boot-superseded": status.FAILED_PRECONDITION,
@@ -18,10 +19,14 @@ const statusOfCode: Readonly<Record<string, status>> = {
   "title-unplayable": status.FAILED_PRECONDITION,
   "too-many-revoked": status.RESOURCE_EXHAUSTED,
   "no-token-key": status.UNAVAILABLE,
+  "title-not-live": status.FAILED_PRECONDITION,
   "fleet-full": status.RESOURCE_EXHAUSTED,
   "holdings-full": status.RESOURCE_EXHAUSTED,
   "no-appliance-live": status.UNAVAILABLE,
+  "idempotency-key-invalid": status.INVALID_ARGUMENT,
+  "idempotency-key-reused": status.ALREADY_EXISTS,
   "store-unavailable": status.UNAVAILABLE,
+  "shared-state-unavailable": status.UNAVAILABLE,
   "call-too-long": status.DEADLINE_EXCEEDED,
 };
 

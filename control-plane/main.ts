@@ -6,8 +6,12 @@ import { openLog, type Log } from "../runtime/log.js";
 import { announceReady, onStop } from "../runtime/stop-signal.js";
 import { makeCatalogService } from "./catalog/catalog-service.js";
 import { CatalogStore } from "./catalog/catalog-store.js";
-import { makeFillService, sizeOf } from "./fill-plan/fill-service.js";
-import { ManifestPlanner } from "./fill-plan/manifest-planner.js";
+import { makeFillPlanService } from "./fill-plan/fill-plan-service.js";
+import { FillPlanner } from "./fill-plan/fill-planner.js";
+import { fillRulesOf } from "./fill-plan/fill-rules.js";
+import { makeFillService } from "./fill-plan/fill-service.js";
+import { HeatStore } from "./fill-plan/heat-store.js";
+import { PlanStore } from "./fill-plan/plan-store.js";
 import { ApplianceStore } from "./fleet/appliance-store.js";
 import { countFleet, logNewlyOffline, makeFleetService, restoreFleet } from "./fleet/fleet-service.js";
 import { FleetRegistry } from "./fleet/fleet-registry.js";
@@ -18,8 +22,10 @@ import { FillServiceService } from "../fill-protocol/generated/millrace/fill/v1/
 import { FleetServiceService } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { openMetrics } from "./metrics.js";
 import { UrlSigner } from "./playback/url-signer.js";
+import { TitleGate } from "./fill-plan/title-gate.js";
 import { makePlaybackService } from "./playback/playback-service.js";
 import { CatalogServiceService } from "./protocol/generated/millrace/catalog/v1/catalog.js";
+import { FillPlanServiceService } from "./protocol/generated/millrace/fillplan/v1/fill_plan.js";
 import { PlaybackServiceService } from "./protocol/generated/millrace/playback/v1/playback.js";
 import { SteeringServiceService } from "./protocol/generated/millrace/steering/v1/steering.js";
 import { openGrpcServer } from "./server.js";
@@ -28,6 +34,12 @@ import type { ControlPlaneSettings } from "./settings.js";
 import { makeSteeringService } from "./steering/steering-service.js";
 import { Steering } from "./steering/steering.js";
 import { openStore } from "./store/database.js";
+import { openSharedState } from "./store/open-shared-state.js";
+import { redactedUrl } from "./store/redacted-url.js";
+import { forgetOldKeys } from "./store/write-once.js";
+
+/** Old idempotency keys go so often. */
+const sweepEveryMs = 3_600_000;
 
 export interface ControlPlane {
   grpcPort: number;
@@ -53,12 +65,19 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   setLogVerbosity(logVerbosity.NONE);
   const metrics = openMetrics();
   const store = await openStore(settings.database);
+  const shared = await openSharedState(settings.shared, clock).catch(async (error: unknown) => {
+    await store.destroy();
+    throw error;
+  });
   const catalog = new CatalogStore(store);
   const applianceStore = new ApplianceStore(store);
   const registry = new FleetRegistry({ clock, expiresAfterMs: settings.fleet.expiresAfter });
   const holdings = new HoldingsRegister();
-  const planner = new ManifestPlanner(catalog, clock);
+  const heat = new HeatStore(store, clock);
+  const plans = new PlanStore(store);
+  const planner = new FillPlanner({ catalog, appliances: applianceStore, heat, plans, settings: settings.fillPlan, clock, log });
   const steering = new Steering({ registry, holdings, sites: settings.sites, steering: settings.steering, metrics });
+  const liveness = new TitleGate({ registry, holdings, rules: settings.fillPlan.liveness, metrics });
   const calls = makeServiceCalls({ log, metrics });
   const calendar = {
     rotateEveryMs: settings.tokens.rotateEvery,
@@ -79,7 +98,8 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
         registry,
         holdings,
         store: applianceStore,
-        manifestVersionOf: async (identity) => (await planner.planFor(sizeOf(identity))).version,
+        manifestVersionOf: async ({ applianceId }) => (await planner.manifestOf(applianceId)).version,
+        onRegistered: () => planner.changed(),
         clock,
         heartbeatEveryMs: settings.fleet.heartbeatEvery,
         expiresAfterMs: settings.fleet.expiresAfter,
@@ -90,17 +110,42 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     },
     {
       definition: FillServiceService,
-      implementation: makeFillService(calls, { registry, holdings, planner, catalog, metrics, log }),
+      implementation: makeFillService(calls, {
+        registry,
+        holdings,
+        planner,
+        catalog,
+        heat,
+        rules: fillRulesOf(settings.fillPlan),
+        metrics,
+        log,
+      }),
+    },
+    {
+      definition: FillPlanServiceService,
+      implementation: makeFillPlanService(calls, {
+        registry,
+        holdings,
+        planner,
+        plans,
+        catalog,
+        heat,
+        demandShare: settings.fillPlan.demandShare,
+        clock,
+      }),
     },
     {
       definition: CatalogServiceService,
-      implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.catalogChanged(), clock, log }),
+      implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.changed(), clock, log }),
     },
     { definition: SteeringServiceService, implementation: makeSteeringService(calls, { steering, catalog }) },
-    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering, signer }) },
+    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering, signer, liveness }) },
   ]);
   let draining = false;
   const watch = setInterval(() => logNewlyOffline({ registry, log }), settings.fleet.heartbeatEvery);
+  const sweep = setInterval(() => {
+    forgetOldKeys(store, clock.unixMs()).catch((error: unknown) => log.warn({ err: error }, "old idempotency keys stay for now"));
+  }, sweepEveryMs);
   metrics.countAppliances(() => countFleet(registry, metrics.appliances));
   const admin = await openAdminServer({
     ...settings.admin,
@@ -109,22 +154,27 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     status: () => ({
       draining,
       grpcPort: server.port,
-      database: settings.database,
+      database: redactedUrl(settings.database),
+      shared: redactedUrl(settings.shared),
+      sharedAvailable: shared.isAvailable(),
       appliances: registry.list().map(({ identity, state }) => ({ id: identity.applianceId, siteId: identity.siteId, state })),
     }),
   });
 
   const { host } = settings.listen;
-  log.info({ host, grpcPort: server.port, adminPort: admin.port, database: settings.database, knownAppliances }, "control plane serves");
+  const [database, sharedUrl] = [redactedUrl(settings.database), redactedUrl(settings.shared)];
+  log.info({ host, grpcPort: server.port, adminPort: admin.port, database, shared: sharedUrl, knownAppliances }, "control plane serves");
   return {
     grpcPort: server.port,
     adminPort: admin.port,
     close: async () => {
       draining = true;
       clearInterval(watch);
+      clearInterval(sweep);
       tokenKeys.stop();
       await server.drain();
       await store.destroy();
+      await shared.close();
       await admin.close();
     },
   };

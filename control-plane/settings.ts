@@ -2,7 +2,9 @@
 import ipaddr from "ipaddr.js";
 import { z } from "zod";
 import { logLevels } from "../runtime/log.js";
-import { durationSetting } from "../runtime/settings-file.js";
+import { byteSizeSetting, durationSetting } from "../runtime/settings-file.js";
+import { isStoreUrl } from "./store/database.js";
+import { isSharedStateUrl } from "./store/open-shared-state.js";
 
 /** An address to listen on; port 0 picks a free one. */
 export function listenSetting(defaultPort: number) {
@@ -18,6 +20,9 @@ export function prefixSetting() {
     error: (issue) => `Expected a prefix such as 10.0.0.0/8 or 2001:db8::/32: received ${JSON.stringify(issue.input)}`,
   });
 }
+
+/** A step that waits for longer than a month is no step. */
+const escalationWaitMaxMs = 30 * 86_400_000;
 
 const siteSettings = z.strictObject({
   id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "Expected up to 64 letters, digits, dots, dashes and underscores"),
@@ -36,8 +41,16 @@ export const controlPlaneSettings = z
   .strictObject({
     listen: listenSetting(7000).prefault({}),
     admin: listenSetting(7001).prefault({}),
-    /** "sqlite:" and a path, relative to the folder the process runs in. Its folder is made when it is missing. */
-    database: z.string().default("sqlite:./var/control-plane.db"),
+    /**
+     * "sqlite:" and a path, relative to the folder the process runs in; its folder is made when it is missing. For several
+     * copies: mysql://user:password@host:port/database (MySQL or MariaDB), ?socket=/path for a Unix socket.
+     */
+    database: z
+      .string()
+      .refine(isStoreUrl, "Expected a URL such as sqlite:./var/control-plane.db or mysql://user:password@host:3306/millrace")
+      .default("sqlite:./var/control-plane.db"),
+    /** What copies tell each other: rate limits, revoked sessions, heartbeats. redis://… or rediss://… (Redis, Valkey) where there are several. */
+    shared: z.string().refine(isSharedStateUrl, "Expected memory: or a URL such as redis://host:6379").default("memory:"),
     fleet: z
       .strictObject({
         /** How often appliances say that they live. */
@@ -67,6 +80,38 @@ export const controlPlaneSettings = z
       })
       .refine((tokens) => tokens.rotateEvery >= 1000, "rotateEvery must be 1s or more")
       .prefault({}),
+    fillPlan: z
+      .strictObject({
+        /** How often heat becomes a new plan. Catalog, fleet and editors make one at once. */
+        every: durationSetting(Number.MAX_SAFE_INTEGER).default(3_600_000),
+        /** Share of each appliance that manifests leave to what requests bring in. */
+        demandShare: z.number().min(0).max(0.9).default(0.1),
+        /** Share of each appliance's manifest that may be replaced in a day. */
+        churnPerDay: z.number().min(0.001).max(1).default(0.05),
+        /** Appliances of a cluster that fetch an object from outside of it; the others fill from them. */
+        masters: z.number().int().min(1).max(100).default(2),
+        escalation: z
+          .strictObject({
+            /** How long a cluster's masters try the tier above before they ask the origin. */
+            masterOriginWait: durationSetting(escalationWaitMaxMs).default(300_000),
+            /** How long the others wait for their masters before they ask the tier above, and the origin. */
+            memberTierWait: durationSetting(escalationWaitMaxMs).default(600_000),
+            memberOriginWait: durationSetting(escalationWaitMaxMs).default(3_600_000),
+            /** Bytes per second that one appliance takes from the tier above, and from the origin; no limit without it. */
+            tierRate: byteSizeSetting().optional(),
+            originRate: byteSizeSetting().optional(),
+          })
+          .prefault({}),
+        liveness: z
+          .strictObject({
+            /** Clusters that must hold a title before it plays; fewer where there are not so many. 0 = titles play at once. */
+            clusters: z.number().int().min(0).max(10_000).default(0),
+            /** Appliances of such a cluster that must hold it whole. */
+            copies: z.number().int().min(1).max(1000).default(1),
+          })
+          .prefault({}),
+      })
+      .prefault({}),
     sites: z
       .array(siteSettings)
       .max(10_000)
@@ -84,10 +129,15 @@ export const controlPlaneSettings = z
       .prefault({}),
     log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
   })
+  .refine(({ database, shared }) => shared === "memory:" || !database.startsWith("sqlite:"), {
+    path: ["shared"],
+    message: "Copies can't share a SQLite file: set database to a mysql: URL, or leave shared out",
+  })
   .refine(({ lease, tokens }) => Math.max(lease.validFor, tokens.urlsValidFor) / tokens.rotateEvery <= tokenKeysMax, {
     path: ["tokens", "rotateEvery"],
     message: `rotateEvery must be at least 1/${tokenKeysMax} of lease.validFor and of urlsValidFor: a key is kept that long after it has signed`,
   });
 
 export type ControlPlaneSettings = z.output<typeof controlPlaneSettings>;
+export type FillPlanSettings = ControlPlaneSettings["fillPlan"];
 export type SteeringSettings = ControlPlaneSettings["steering"];

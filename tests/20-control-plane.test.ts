@@ -127,6 +127,8 @@ async function joinFleet(t: TestContext, port: number, { id, siteId, holds }: { 
     totals: { requests: 7n, bytesSent: 8n, bytesFilled: 9n, heldBytes: 10n },
     disks: [],
     requestHeadroom: 100,
+    fillHeadroom: 100,
+    manifest: undefined,
     holdingsSequence: 1n,
   };
   const beat = () =>
@@ -414,7 +416,7 @@ test("control plane and gateway refuse bad settings, a taken port and an unusabl
       `listen: { port: ${port} }\ndatabase: "${folder.database}"\n`,
       /Cannot listen on 127\.0\.0\.1:\d+: the port is taken/,
     ],
-    ["control-plane", "listen: { port: 0 }\ndatabase: mysql://x\n", /Cannot open database mysql:\/\/x/],
+    ["control-plane", "listen: { port: 0 }\ndatabase: mysql://x\n", /2:1: database: Expected a URL such as sqlite:/],
     ["control-plane", "listen: { port: 0 }\ndatabase: sqlite:/etc/hostname/a.db\n", /Cannot open database \/etc\/hostname\/a\.db/],
     ["gateway", `listen: { port: ${new URL(url).port} }\n`, /Cannot listen on 127\.0\.0\.1:\d+: the port is taken/],
     ["gateway", "controlPlane: { url: 'http://x' }\n", /bad\.yaml:1:\d+: controlPlane\.url: Expected a URL such as grpc:/],

@@ -14,6 +14,7 @@ import { systemClock } from "../../runtime/clock.js";
 import { openLog } from "../../runtime/log.js";
 import { ControlPlaneClient } from "./control-plane-client.js";
 import { FleetMember } from "./fleet-member.js";
+import { ManifestFile } from "../manifest-file.js";
 import { HoldingsReporter } from "./holdings-reporter.js";
 
 /** Far longer than a test takes: what happens does not happen because it was time. */
@@ -56,7 +57,8 @@ async function openBench(
   };
   const fill: FillServiceServer = {
     fetchManifest: (call) => call.end(),
-    rankSources: (_call, done) => done(null, { sources: [] }),
+    rankSources: (_call, done) => done(null, { sources: [], steps: [], fillMaster: false, validSeconds: 0 }),
+    reportHeat: (call, done) => done(null, { acknowledgedSequence: call.request.sequence }),
     reportHoldings: (call, done) => done(null, { acknowledgedSequence: call.request.sequence }),
   };
   server.addService(FleetServiceService, fleet);
@@ -88,11 +90,15 @@ async function openBench(
       totals: () => ({ requests: 0n, bytesSent: 0n, bytesFilled: 0n, heldBytes: 0n }),
       disks: () => [],
       requestHeadroom: () => 1,
+      fillHeadroom: () => 1,
+      fillProgress: () => undefined,
       isDraining: () => draining,
     },
     lease: undefined,
     onLease: () => {},
+    manifest: new ManifestFile("/nonexistent"),
     onManifest: () => {},
+    heat: { journalId: "j", next: () => undefined, acknowledge: () => {} },
   });
   context.after(async () => {
     await member.stop();

@@ -4,6 +4,7 @@
 // A read that misses its deadline is answered "late", and goes on: the system cannot be told to stop it, and it may still write into its
 // frame. The frame is its owner's again when `onLateEnd` is called, which may be never.
 import { readv } from "node:fs";
+import { allocatePages } from "../memory/page-memory.js";
 import { uuidBytesOf, type DiskDescription, type DiskSet } from "./disk-set.js";
 import { slabOf, slotOffsetOf, type SlabGeometry } from "./slab-geometry.js";
 import type { SlabFile, SlabFiles } from "./slab-files.js";
@@ -16,7 +17,7 @@ export interface SlotRead {
   objectKey: Uint8Array;
   chunk: number;
   lengthBytes: number;
-  /** At least `lengthBytes`; nobody else may touch it until the answer, and after the answer "late" not until `onLateEnd`. */
+  /** At least `lengthBytes`, for direct reads in whole pages and at a page; nobody else may touch it until the answer, and after the answer "late" not until `onLateEnd`. */
   into: Uint8Array;
   /** Called after "late", when nothing will be written into `into` any more. */
   onLateEnd?: () => void;
@@ -50,6 +51,9 @@ export interface SlotReaderOptions {
 
 /** Deadlines are looked at this often while reads are under way. */
 const deadlineCheckMs = 50;
+const pageBytes = 4096;
+/** Headers are read into pieces of memory of so many, since direct reads need them at pages. */
+const headersPerMemory = 256;
 
 interface PendingRead {
   read: SlotRead;
@@ -181,12 +185,15 @@ export class SlotReader {
       queueMicrotask(() => fail(error as Error));
       return;
     }
-    const header = this.#freeHeaders.pop() ?? Buffer.allocUnsafe(slotHeaderBytes);
+    if (this.#freeHeaders.length === 0) this.#makeHeaders();
+    const header = this.#freeHeaders.pop()!;
     const into = read.into.length === read.lengthBytes ? read.into : read.into.subarray(0, read.lengthBytes);
-    this.#readVector(file.descriptor, [header, into], slotOffsetOf(geometry, read.slot), (error, bytesRead) => {
+    // The slot goes on to the end of its last page.
+    const wanted = file.direct ? read.into.subarray(0, Math.ceil(read.lengthBytes / pageBytes) * pageBytes) : into;
+    this.#readVector(file.descriptor, [header, wanted], slotOffsetOf(geometry, read.slot), (error, bytesRead) => {
       const tookMs = performance.now() - pending.startedAtMs;
       let outcome: SlotReadOutcome = "torn";
-      if (!error && bytesRead === slotHeaderBytes + read.lengthBytes && !pending.answered) {
+      if (!error && bytesRead === slotHeaderBytes + wanted.length && !pending.answered) {
         // A slab that was cut short reads short: what is missing is a torn slot.
         const { objectKey, chunk, lengthBytes } = read;
         outcome = findSlotMismatch(header, into, { diskUuid: queue.uuid, objectKey, chunk, lengthBytes }) ?? "ok";
@@ -197,5 +204,10 @@ export class SlotReader {
       disks.countSuccess(read.diskNumber);
       finish(outcome);
     });
+  }
+
+  #makeHeaders(): void {
+    const { memory } = allocatePages(headersPerMemory * slotHeaderBytes);
+    for (let at = headersPerMemory - 1; at >= 0; at--) this.#freeHeaders.push(Buffer.from(memory, at * slotHeaderBytes, slotHeaderBytes));
   }
 }

@@ -13,6 +13,7 @@ import type { FrameArena } from "../memory/frame-arena.js";
 import { isRebuilt, objectKeyOf, type ObjectRecord } from "../object.js";
 import { ChunkFetcher, type FetchRequest } from "./chunk-fetcher.js";
 import { ChunkStore } from "./chunk-store.js";
+import { readManifestFile } from "../manifest-file.js";
 import { ManifestFiller } from "./manifest-filler.js";
 import { ObjectDescriber } from "./object-describer.js";
 import type { Upstream } from "./upstream.js";
@@ -151,7 +152,7 @@ export class FillService {
   handle(message: MainToFill): void {
     switch (message.type) {
       case "manifest":
-        this.#filler.setManifest(message.version, message.items);
+        void this.#takeManifest(message.file);
         return;
       case "sources":
         this.#sourceQuestions.get(message.id)?.(message.urls);
@@ -161,6 +162,12 @@ export class FillService {
         this.serve(message.port);
         return;
     }
+  }
+
+  async #takeManifest(file: string): Promise<void> {
+    const manifest = await readManifestFile(file);
+    if (manifest) this.#filler.setManifest(manifest.version, manifest.items);
+    else this.#options.log.error({ file }, "the manifest cannot be read; it is fetched again");
   }
 
   /** The origin has something newer than a worker asked for: finds out now, so that the next request gets it. */

@@ -130,7 +130,5 @@ export function w3cLineOf(entry: AccessLogEntry, { bytes, aborted, tookMs }: Acc
 
 /** A field has no blank in it and is never empty: blanks and controls are escaped as in URLs, and a dash is nothing. */
 function w3cText(text: string): string {
-  return text === ""
-    ? "-"
-    : text.replace(/[\u0000-\u0020"\u007f]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);
+  return text === "" ? "-" : text.replace(/[\p{Cc}\s"]/gu, encodeURIComponent);
 }

@@ -4,6 +4,7 @@ import { digestsPrefix } from "../../fill-protocol/object-digests.js";
 import type { PlaybackClaims } from "../../fill-protocol/playback-token.js";
 import { counterPlace } from "../counters.js";
 import { fillFailures, type FillFailure } from "../fill-messages.js";
+import type { HeatCounter } from "../heat-table.js";
 import type { FrameArena } from "../memory/frame-arena.js";
 import type { ChunkGetter } from "../serve/chunk-getter.js";
 import { decideResponse, type BodyDecision, type PartsDecision } from "../serve/decide-response.js";
@@ -42,6 +43,7 @@ export interface RequestHandlerOptions {
   counters: Float64Array;
   fill: FillClient;
   finder: ObjectFinder;
+  heat: HeatCounter;
   getter: ChunkGetter;
   miss: "fill" | "redirect" | "reject";
   /** Where `redirect` sends a player; ends with a slash. */
@@ -224,7 +226,7 @@ export class RequestHandler {
     this.#writeHead(exchange, object, decision, how);
     const sender = new BodySender(this.#options, exchange.response, this.#bodyOf(exchange, object, decision), () => this.#finish(exchange));
     exchange.sender = sender;
-    if (!sender.send(frame)) this.#watch(exchange);
+    if (!sender.send(frame, cacheOutcomes[how].xCacheStatus === "MISS")) this.#watch(exchange);
   }
 
   #bodyOf(exchange: Exchange, object: ServedObject, decision: BodyDecision | PartsDecision): Body {
@@ -368,11 +370,17 @@ export class RequestHandler {
 
   #finish(exchange: Exchange): void {
     this.#book.close(exchange.response, exchange);
+    this.#countHeat(exchange);
     if (!exchange.watched) return;
     exchange.watched = false;
     this.#options.limiter?.end(exchange.place);
     this.#countUnderWay(-1);
     if (this.#underWay === 0) this.#onIdle?.();
+  }
+
+  /** What appliances fetch for each other says nothing new of players. */
+  #countHeat({ sender, hops }: Exchange): void {
+    if (sender && hops === 0 && sender.sentBytes > 0) this.#options.heat.add(sender.object, sender.sentBytes, sender.readThroughBytes);
   }
 
   #countUnderWay(difference: 1 | -1): void {

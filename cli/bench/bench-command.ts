@@ -1,6 +1,7 @@
 // `millrace bench`: measures a server, or several beside each other, and compares results.
 import { Command } from "commander";
 import { peerNames } from "../../bench/peers/peer-names.js";
+import { benchFiguresCommand } from "./bench-figures-command.js";
 import { benchFilesCommand } from "./bench-files-command.js";
 import { benchGeneratorCommand } from "./bench-generator-command.js";
 import { benchPeersCommand } from "./bench-peers-command.js";
@@ -52,6 +53,7 @@ export function benchCommand(): Command {
     await runBench(url, { ...options, typed: typedFlags(self) });
   });
   command.addCommand(benchPeersCommand());
+  command.addCommand(benchFiguresCommand());
   command.addCommand(benchFilesCommand());
   command.addCommand(benchGeneratorCommand());
   command.addCommand(benchPoliciesCommand());

@@ -1,5 +1,10 @@
 // An appliance as the control plane knows it, and whether players may be sent to it.
-import type { ApplianceIdentity, DiskStatus, ServingTotals } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
+import type {
+  ApplianceIdentity,
+  DiskStatus,
+  ManifestProgress,
+  ServingTotals,
+} from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 
 export const applianceStates = ["live", "draining", "offline"] as const;
 export type ApplianceState = (typeof applianceStates)[number];
@@ -20,6 +25,10 @@ export interface Appliance {
   readonly totals: Readonly<ServingTotals> | undefined;
   readonly disks: readonly DiskStatus[];
   readonly requestHeadroom: number;
+  /** Fill requests that it could take more. */
+  readonly fillHeadroom: number;
+  /** How far it holds its manifest; undefined before its first. */
+  readonly manifest: Readonly<ManifestProgress> | undefined;
 }
 
 /** Why no player and no filling appliance may be sent to it; undefined when they may. */

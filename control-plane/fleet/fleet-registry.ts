@@ -1,5 +1,10 @@
 // Who is in the fleet and who is alive: all in memory, every decision made by the clock it is given.
-import type { ApplianceIdentity, DiskStatus, ServingTotals } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
+import type {
+  ApplianceIdentity,
+  DiskStatus,
+  ManifestProgress,
+  ServingTotals,
+} from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Appliance, ApplianceState, Lease } from "./appliance.js";
 
@@ -20,6 +25,8 @@ interface Entry {
   totals: ServingTotals | undefined;
   disks: readonly DiskStatus[];
   requestHeadroom: number;
+  fillHeadroom: number;
+  manifest: ManifestProgress | undefined;
   /** Whether the log has been told. */
   knownOffline: boolean;
 }
@@ -31,6 +38,8 @@ export interface Heartbeat {
   totals: ServingTotals;
   disks: readonly DiskStatus[];
   requestHeadroom: number;
+  fillHeadroom: number;
+  manifest: ManifestProgress | undefined;
 }
 
 export type RegisterVerdict = "first" | "new-boot" | "same-boot" | "superseded" | "fleet-full";
@@ -72,6 +81,8 @@ export class FleetRegistry {
       entry.totals = undefined;
       entry.disks = [];
       entry.requestHeadroom = 0;
+      entry.fillHeadroom = 0;
+      entry.manifest = undefined;
     }
     entry.identity = identity;
     entry.lastSeenMonotonicMs = this.#clock.monotonicMs();
@@ -93,6 +104,8 @@ export class FleetRegistry {
     entry.totals = heartbeat.totals;
     entry.disks = heartbeat.disks;
     entry.requestHeadroom = heartbeat.requestHeadroom;
+    entry.fillHeadroom = heartbeat.fillHeadroom;
+    entry.manifest = heartbeat.manifest;
     return "accepted";
   }
 
@@ -136,8 +149,8 @@ export class FleetRegistry {
 
   #view(entry: Entry): Appliance {
     const state: ApplianceState = !this.#isAlive(entry) ? "offline" : entry.draining ? "draining" : "live";
-    const { identity, lastHeartbeatUnixMs, totals, disks, requestHeadroom } = entry;
-    return { identity, state, lastHeartbeatUnixMs, totals, disks, requestHeadroom };
+    const { identity, lastHeartbeatUnixMs, totals, disks, requestHeadroom, fillHeadroom, manifest } = entry;
+    return { identity, state, lastHeartbeatUnixMs, totals, disks, requestHeadroom, fillHeadroom, manifest };
   }
 }
 
@@ -153,6 +166,8 @@ function newEntry(identity: ApplianceIdentity, lease: Lease | undefined): Entry 
     totals: undefined,
     disks: [],
     requestHeadroom: 0,
+    fillHeadroom: 0,
+    manifest: undefined,
     knownOffline: true,
   };
 }

@@ -29,6 +29,8 @@ export interface FleetServiceOptions {
   store: ApplianceStore;
   /** The version of the manifest that is in force for an appliance. */
   manifestVersionOf: (identity: ApplianceIdentity) => Promise<bigint>;
+  /** An appliance is new, or has started again with other disks perhaps. */
+  onRegistered: () => void;
   clock: Clock;
   heartbeatEveryMs: number;
   expiresAfterMs: number;
@@ -61,6 +63,7 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
       const lease = leaseAtRegister(known, { nowUnixMs, validForMs: options.leaseValidForMs, newLeaseId: randomUUID });
       await store.save({ identity, lease }, nowUnixMs);
       registry.setLease(applianceId, lease);
+      if (verdict !== "same-boot") options.onRegistered();
       const { siteId, clusterId, dataUrl, softwareVersion } = identity;
       log.info({ applianceId, bootId, siteId, clusterId, dataUrl, softwareVersion, verdict }, "appliance registered");
       return {
@@ -71,7 +74,7 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
     }),
 
     heartbeat: calls.unary(async (request) => {
-      const { applianceId, bootId, disks, requestHeadroom } = request;
+      const { applianceId, bootId, disks, requestHeadroom, fillHeadroom, manifest } = request;
       if (disks.length > disksMax)
         throw new OperatingError("invalid-argument", `Cannot take the heartbeat: ${disks.length} disks, ${disksMax} at most`);
       if (request.state !== ProtocolState.APPLIANCE_STATE_LIVE && request.state !== ProtocolState.APPLIANCE_STATE_DRAINING) {
@@ -90,6 +93,8 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
         totals: { requests, bytesSent, bytesFilled, heldBytes },
         disks,
         requestHeadroom,
+        fillHeadroom,
+        manifest,
       });
       if (verdict === "superseded") throw superseded("take the heartbeat of", applianceId);
       const appliance = registry.get(applianceId);
@@ -131,6 +136,7 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
         disks: [...appliance.disks],
         requestHeadroom: appliance.requestHeadroom,
         objectsHeld: holdings.wholeCountOf(appliance.identity.applianceId),
+        manifest: appliance.manifest,
       })),
     })),
   };

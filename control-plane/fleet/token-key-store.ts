@@ -1,6 +1,7 @@
 // The keys of tokens and the revoked sessions, as the database has them.
 import type { SigningKey } from "../../fill-protocol/token-key.js";
 import type { Store } from "../store/database.js";
+import { insertIfAbsent, upsert } from "../store/upsert.js";
 
 export interface StoredTokenKey extends SigningKey {
   signsFromUnixMs: number;
@@ -34,13 +35,7 @@ export class TokenKeyStore {
   /** Adds a key; does nothing when there is one of that id already. */
   async addKey(key: StoredTokenKey): Promise<void> {
     const row = { key_id: key.id, secret: key.secret, signs_from_unix_ms: key.signsFromUnixMs, until_unix_ms: key.untilUnixMs };
-    try {
-      await this.#store.insertInto("token_key").values(row).execute();
-    } catch (error) {
-      // "Insert or ignore" has another name in every database; that the row is there is all that counts.
-      const there = await this.#store.selectFrom("token_key").select("key_id").where("key_id", "=", key.id).executeTakeFirst();
-      if (!there) throw error;
-    }
+    await insertIfAbsent(this.#store, "token_key", row);
   }
 
   async revokedSessions(nowUnixMs: number): Promise<string[]> {
@@ -54,7 +49,7 @@ export class TokenKeyStore {
   }
 
   async revoke(session: string, untilUnixMs: number): Promise<void> {
-    await this.#store.replaceInto("revoked_session").values({ session, until_unix_ms: untilUnixMs }).execute();
+    await upsert(this.#store, "revoked_session", { row: { session, until_unix_ms: untilUnixMs }, key: ["session"] });
   }
 
   /** Forgets keys and revocations that are over. */

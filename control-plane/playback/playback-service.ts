@@ -5,6 +5,7 @@ import type { CatalogStore } from "../catalog/catalog-store.js";
 import type { PlaybackServiceServer } from "../protocol/generated/millrace/playback/v1/playback.js";
 import type { ServiceCalls } from "../service-calls.js";
 import { toProtocolHolds, toProtocolRejected } from "../steering/steering-service.js";
+import type { TitleGate } from "../fill-plan/title-gate.js";
 import type { Steering } from "../steering/steering.js";
 import { entryPathOf, objectsForPlayback, urlOf } from "./playback-answer.js";
 import type { UrlSigner } from "./url-signer.js";
@@ -14,9 +15,13 @@ export interface PlaybackServiceOptions {
   steering: Steering;
   /** Undefined: URLs carry no token. */
   signer: UrlSigner | undefined;
+  liveness: TitleGate;
 }
 
-export function makePlaybackService(calls: ServiceCalls, { catalog, steering, signer }: PlaybackServiceOptions): PlaybackServiceServer {
+export function makePlaybackService(
+  calls: ServiceCalls,
+  { catalog, steering, signer, liveness }: PlaybackServiceOptions,
+): PlaybackServiceServer {
   return {
     startPlayback: calls.unary(async ({ titleId, clientAddress }) => {
       const { title, objects } = await readTitle(catalog, titleId);
@@ -26,12 +31,13 @@ export function makePlaybackService(calls: ServiceCalls, { catalog, steering, si
           source: titleId,
         });
       }
-      const { ranked, rejected } = steering.rank(clientAddress, wanted);
+      const { ranked, rejected, matchedPrefix } = steering.rank(clientAddress, wanted);
       if (ranked.length === 0) {
         const why =
           rejected.length === 0 ? "no appliance has registered" : `all ${rejected.length} appliances are offline, draining or full`;
         throw new OperatingError("no-appliance-live", `Cannot play title ${titleId}: ${why}`, { source: "fleet", retryable: true });
       }
+      liveness.check(titleId, wanted, matchedPrefix?.siteIds ?? []);
       const token = signer?.sign({ paths: wanted.map(({ path }) => path), clientAddress });
       const baseOf = (dataUrl: string) => (token === undefined ? dataUrl : `${dataUrl}~${token}/`);
       return {

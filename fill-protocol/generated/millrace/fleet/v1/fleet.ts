@@ -251,6 +251,19 @@ export interface HeartbeatRequest {
   requestHeadroom: number;
   /** The last holdings report that the appliance has had acknowledged; 0 = none. */
   holdingsSequence: bigint;
+  /** How many fill requests of other appliances it could take more; 0: it says no to them, and is not to be named as a source. */
+  fillHeadroom: number;
+  /** Absent before the first manifest. */
+  manifest: ManifestProgress | undefined;
+}
+
+/** How far an appliance holds its manifest. */
+export interface ManifestProgress {
+  version: bigint;
+  objects: bigint;
+  objectsHeld: bigint;
+  bytes: bigint;
+  bytesHeld: bigint;
 }
 
 export interface HeartbeatResponse {
@@ -292,6 +305,7 @@ export interface ApplianceStatus {
   requestHeadroom: number;
   /** Objects that the appliance holds whole. */
   objectsHeld: number;
+  manifest: ManifestProgress | undefined;
 }
 
 function createBaseDiskStatus(): DiskStatus {
@@ -1384,6 +1398,8 @@ function createBaseHeartbeatRequest(): HeartbeatRequest {
     disks: [],
     requestHeadroom: 0,
     holdingsSequence: 0n,
+    fillHeadroom: 0,
+    manifest: undefined,
   };
 }
 
@@ -1412,6 +1428,12 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
         throw new globalThis.Error("value provided for field message.holdingsSequence of type uint64 too large");
       }
       writer.uint32(56).uint64(message.holdingsSequence);
+    }
+    if (message.fillHeadroom !== 0) {
+      writer.uint32(160).uint32(message.fillHeadroom);
+    }
+    if (message.manifest !== undefined) {
+      ManifestProgress.encode(message.manifest, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -1485,6 +1507,22 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
             message.holdingsSequence = reader.uint64() as bigint;
             continue;
           }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.fillHeadroom = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.manifest = ManifestProgress.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1522,6 +1560,12 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
         : isSet(object.holdings_sequence)
         ? BigInt(object.holdings_sequence)
         : 0n,
+      fillHeadroom: isSet(object.fillHeadroom)
+        ? globalThis.Number(object.fillHeadroom)
+        : isSet(object.fill_headroom)
+        ? globalThis.Number(object.fill_headroom)
+        : 0,
+      manifest: isSet(object.manifest) ? ManifestProgress.fromJSON(object.manifest) : undefined,
     };
   },
 
@@ -1547,6 +1591,155 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
     }
     if (message.holdingsSequence !== 0n) {
       obj.holdingsSequence = message.holdingsSequence.toString();
+    }
+    if (message.fillHeadroom !== 0) {
+      obj.fillHeadroom = Math.round(message.fillHeadroom);
+    }
+    if (message.manifest !== undefined) {
+      obj.manifest = ManifestProgress.toJSON(message.manifest);
+    }
+    return obj;
+  },
+};
+
+function createBaseManifestProgress(): ManifestProgress {
+  return { version: 0n, objects: 0n, objectsHeld: 0n, bytes: 0n, bytesHeld: 0n };
+}
+
+export const ManifestProgress: MessageFns<ManifestProgress> = {
+  encode(message: ManifestProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.version);
+    }
+    if (message.objects !== 0n) {
+      if (BigInt.asUintN(64, message.objects) !== message.objects) {
+        throw new globalThis.Error("value provided for field message.objects of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.objects);
+    }
+    if (message.objectsHeld !== 0n) {
+      if (BigInt.asUintN(64, message.objectsHeld) !== message.objectsHeld) {
+        throw new globalThis.Error("value provided for field message.objectsHeld of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.objectsHeld);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asUintN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.bytes);
+    }
+    if (message.bytesHeld !== 0n) {
+      if (BigInt.asUintN(64, message.bytesHeld) !== message.bytesHeld) {
+        throw new globalThis.Error("value provided for field message.bytesHeld of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.bytesHeld);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ManifestProgress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseManifestProgress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.objects = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.objectsHeld = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.bytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bytesHeld = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ManifestProgress {
+    return {
+      version: isSet(object.version) ? BigInt(object.version) : 0n,
+      objects: isSet(object.objects) ? BigInt(object.objects) : 0n,
+      objectsHeld: isSet(object.objectsHeld)
+        ? BigInt(object.objectsHeld)
+        : isSet(object.objects_held)
+        ? BigInt(object.objects_held)
+        : 0n,
+      bytes: isSet(object.bytes) ? BigInt(object.bytes) : 0n,
+      bytesHeld: isSet(object.bytesHeld)
+        ? BigInt(object.bytesHeld)
+        : isSet(object.bytes_held)
+        ? BigInt(object.bytes_held)
+        : 0n,
+    };
+  },
+
+  toJSON(message: ManifestProgress): unknown {
+    const obj: any = {};
+    if (message.version !== 0n) {
+      obj.version = message.version.toString();
+    }
+    if (message.objects !== 0n) {
+      obj.objects = message.objects.toString();
+    }
+    if (message.objectsHeld !== 0n) {
+      obj.objectsHeld = message.objectsHeld.toString();
+    }
+    if (message.bytes !== 0n) {
+      obj.bytes = message.bytes.toString();
+    }
+    if (message.bytesHeld !== 0n) {
+      obj.bytesHeld = message.bytesHeld.toString();
     }
     return obj;
   },
@@ -1932,6 +2125,7 @@ function createBaseApplianceStatus(): ApplianceStatus {
     disks: [],
     requestHeadroom: 0,
     objectsHeld: 0,
+    manifest: undefined,
   };
 }
 
@@ -1960,6 +2154,9 @@ export const ApplianceStatus: MessageFns<ApplianceStatus> = {
     }
     if (message.objectsHeld !== 0) {
       writer.uint32(56).uint32(message.objectsHeld);
+    }
+    if (message.manifest !== undefined) {
+      ManifestProgress.encode(message.manifest, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -2033,6 +2230,14 @@ export const ApplianceStatus: MessageFns<ApplianceStatus> = {
             message.objectsHeld = reader.uint32();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.manifest = ManifestProgress.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2066,6 +2271,7 @@ export const ApplianceStatus: MessageFns<ApplianceStatus> = {
         : isSet(object.objects_held)
         ? globalThis.Number(object.objects_held)
         : 0,
+      manifest: isSet(object.manifest) ? ManifestProgress.fromJSON(object.manifest) : undefined,
     };
   },
 
@@ -2091,6 +2297,9 @@ export const ApplianceStatus: MessageFns<ApplianceStatus> = {
     }
     if (message.objectsHeld !== 0) {
       obj.objectsHeld = Math.round(message.objectsHeld);
+    }
+    if (message.manifest !== undefined) {
+      obj.manifest = ManifestProgress.toJSON(message.manifest);
     }
     return obj;
   },
