@@ -88,6 +88,8 @@ export type FillToMain =
   | { type: "held-changed"; paths: string[] }
   | { type: "ask-sources"; id: number; path: string }
   | { type: "progress"; progress: FillProgress }
+  /** What of the manifest's head is kept in memory. */
+  | { type: "kept"; chunks: number; bytes: number }
   | { type: "emptying"; progress: EmptyingProgress }
   | { type: "stopped" };
 

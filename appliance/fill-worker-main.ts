@@ -13,6 +13,7 @@ import { DiskEmptier } from "./fill/disk-emptier.js";
 import { DiskScrubber } from "./fill/disk-scrubber.js";
 import { FillService } from "./fill/fill-service.js";
 import { FillTokenSource } from "./fill/fill-token-source.js";
+import { ManifestKeeper } from "./fill/manifest-keeper.js";
 import { openUpstream } from "./fill/open-upstream.js";
 import { PurgeSweeper } from "./fill/purge-sweeper.js";
 import { ChunkIndex } from "./index/chunk-index.js";
@@ -55,6 +56,7 @@ const service = new FillService({
   fetchesMax: settings.fill.fetches,
   waitingFetchesMax: settings.fill.waiting,
   manifestFetchesMax: settings.fill.manifestFetches,
+  onManifest: (paths) => keeper?.setManifest(paths),
   // Sources are appliances, whatever their scheme.
   openSource: (url) => openUpstream({ url }, { ...http, sign: fillSign }),
   toMain: tell,
@@ -74,6 +76,19 @@ const reader = new SlotReader({
   deadlineMs: settings.limits.diskReadTimeout * backgroundPatience,
   onDiskLost: (disk, error) => log.error({ disk: disk.path, error: error.message }, "a disk failed to read"),
 });
+const { pinManifest } = settings.memory;
+const keeper =
+  pinManifest === undefined
+    ? undefined
+    : new ManifestKeeper({
+        arena,
+        chunkBytes: settings.chunk,
+        disks,
+        index,
+        reader,
+        bytesMax: pinManifest,
+        onKept: (kept) => tell({ type: "kept", ...kept }),
+      });
 const sweeper = new PurgeSweeper({ index, store, onHeldChanged, log });
 const emptier = new DiskEmptier({
   arena,
@@ -119,6 +134,6 @@ void store.loadDisks();
 async function stop(): Promise<void> {
   scrubber.stop();
   // The index stays open: fetches that are still under way may look into it until the process ends. All that was committed is safe.
-  await Promise.all([emptier.stop(), sweeper.stop(), service.stop()]);
+  await Promise.all([keeper?.stop(), emptier.stop(), sweeper.stop(), service.stop()]);
   tell({ type: "stopped" });
 }

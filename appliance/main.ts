@@ -102,6 +102,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   let whyNotReady: "starting" | "draining" | undefined = "starting";
   let drainingSinceMs: number | undefined;
   let progress: FillProgress | undefined;
+  let kept = { chunks: 0, bytes: 0 };
   let member: FleetMember | undefined;
   let serving: ServeWorkers | undefined;
   const monitor = new DiskMonitor({
@@ -181,7 +182,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
               responsesLeft: sumCounter(counters, "underWay"),
               sessionsLeft: sessions.count(),
             },
-      memory: arena.counts(),
+      memory: { ...arena.counts(), keptChunks: kept.chunks, keptBytes: kept.bytes },
       disks: storage.statuses(),
       fill: progress ?? null,
     }),
@@ -328,6 +329,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     });
   fill.on("message", (message: FillToMain) => {
     if (message.type === "held-changed") holdings.noteChanged(message.paths);
+    else if (message.type === "kept") kept = { chunks: message.chunks, bytes: message.bytes };
     else if (message.type === "progress") progress = message.progress;
     else if (message.type === "emptying") void storage.noteEmptying(message.progress);
     else if (message.type === "ask-sources") {

@@ -104,6 +104,12 @@ export const applianceSettings = z
       .default(() => Math.max(1, Math.min(workersMax, availableParallelism() > 2 ? availableParallelism() - 1 : availableParallelism()))),
     /** The frame arena: what is served comes from here. */
     ram: byteSizeSetting().default(2 ** 30),
+    memory: z
+      .strictObject({
+        /** So much of the ram is for the head of the manifest: its best objects are read from disk and stay in memory. */
+        pinManifest: byteSizeSetting().optional(),
+      })
+      .prefault({}),
     chunk: byteSizeSetting().default(2 ** 20),
     /** Folder of the LMDB index; on the system disk, best mirrored. Made when it is missing. */
     index: z.string().default("./var/index"),
@@ -217,6 +223,10 @@ export const applianceSettings = z
         path: ["ram"],
         message: `Expected room for at least ${frameCountMin} chunks of ${settings.chunk} bytes`,
       });
+    }
+    if ((settings.memory.pinManifest ?? 0) > settings.ram / 3) {
+      // While the head changes, the old one and the new one are both kept.
+      context.addIssue({ code: "custom", path: ["memory", "pinManifest"], message: "Expected at most a third of ram" });
     }
     const paths = new Set<string>();
     const { slotBytes } = slabGeometryOf(settings.chunk);

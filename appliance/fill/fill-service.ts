@@ -33,6 +33,8 @@ export interface FillServiceOptions {
   fetchesMax: number;
   waitingFetchesMax: number;
   manifestFetchesMax: number;
+  /** Hears of a new manifest: its objects, best first. */
+  onManifest?: ((paths: readonly string[]) => void) | undefined;
   openSource: (url: string) => Upstream;
   toMain: (message: FillToMain) => void;
   upstreams: readonly Upstream[];
@@ -166,8 +168,10 @@ export class FillService {
 
   async #takeManifest(file: string): Promise<void> {
     const manifest = await readManifestFile(file);
-    if (manifest) this.#filler.setManifest(manifest.version, manifest.items);
-    else this.#options.log.error({ file }, "the manifest cannot be read; it is fetched again");
+    if (manifest) {
+      this.#filler.setManifest(manifest.version, manifest.items);
+      this.#options.onManifest?.(manifest.items.map(({ path }) => path));
+    } else this.#options.log.error({ file }, "the manifest cannot be read; it is fetched again");
   }
 
   /** The origin has something newer than a worker asked for: finds out now, so that the next request gets it. */
