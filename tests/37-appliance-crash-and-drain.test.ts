@@ -155,7 +155,7 @@ test("millrace drain: not ready at once, what is under way is finished, what is 
   socket.resume();
   const { code, stdout } = await draining;
   assert.equal(code, 0);
-  assert.match(stdout, /^draining\n[^]*1 responses left\n[^]*stopped\n$/);
+  assert.match(stdout, /^draining\n[^]*1 responses left, 0 sessions seen within a minute\n[^]*stopped\n$/);
   assert.equal(await appliance.ended, 0);
   assert.ok(received > film.length, `${received} bytes`);
 });
