@@ -126,7 +126,7 @@ export class RequestHandler {
     const exchange = new Exchange(response, request, { method: headOnly ? "HEAD" : "GET", path, place });
     if (this.#options.serverTiming) exchange.startedMs = performance.now();
     if (path.startsWith(reservedPrefix)) return this.#receiveReserved(exchange);
-    const cmcd = this.#readsCmcd ? parseCmcd(cmcdTextOf(request)) : undefined;
+    const cmcd = this.#readsCmcd ? parseCmcd(cmcdTextOf(request, this.#options.pacing.followPlayers)) : undefined;
     if (cmcd !== undefined || claims !== undefined) this.#heed(exchange, request, { token, claims, cmcd });
     const { pacing } = this.#options;
     if (pacing.bytesPerSecond !== undefined) exchange.pace ??= choosePace(pacing, noWishes);
@@ -397,13 +397,13 @@ function missOf(wasUnknown: boolean, shared: boolean): CacheOutcome {
   return shared ? "partialCollapsed" : "partial";
 }
 
-/** CMCD as the query has it, else its headers put together. */
-function cmcdTextOf(request: HttpRequest): string {
-  const query = request.getQuery("CMCD");
-  if (query !== undefined && query !== "") return query;
+/** CMCD as the query has it, else its headers put together. Each look into a request costs a crossing into C++, so none is for nothing. */
+function cmcdTextOf(request: HttpRequest, wantsStatus: boolean): string {
   const first = request.getHeader("cmcd-request");
   const session = request.getHeader("cmcd-session");
-  const status = request.getHeader("cmcd-status");
+  // A player that sends its CMCD in headers and has something in the third one alone has no session: only its rate can be of use.
+  const status = wantsStatus || first !== "" || session !== "" ? request.getHeader("cmcd-status") : "";
+  if (first === "" && session === "" && status === "") return request.getQuery("CMCD") ?? "";
   if (session === "" && status === "") return first;
   return [first, session, status].filter((text) => text !== "").join(",");
 }

@@ -29,7 +29,7 @@ const pairPattern = /[ \t]*([a-z][a-z0-9_.*-]*)(?:=(?:"((?:[^"\\]|\\["\\])*)"|([
  * a mistake is not read. Undefined for text that says nothing that counts here. Never throws.
  */
 export function parseCmcd(text: string): Cmcd | undefined {
-  if (text.length > cmcdCharactersMax) return undefined;
+  if (text === "" || text.length > cmcdCharactersMax) return undefined;
   let found: Cmcd | undefined;
   pairPattern.lastIndex = 0;
   while (pairPattern.lastIndex < text.length) {
