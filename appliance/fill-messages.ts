@@ -17,25 +17,33 @@ export const fillFailures = {
   busy: 503,
   /** The object has a newer version now; what was asked for is no more to be had. */
   "version-changed": 502,
+  /** The request came through this appliance already, or would wait for itself. */
+  loop: 508,
 } as const;
 
 export type FillFailure = keyof typeof fillFailures;
 
 export type DescribeOutcome = { object: ObjectRecord } | { failure: FillFailure };
 
-/** `frame` is pinned once for the thread that asked. */
+/** `frame` holds all of the chunk, and is pinned once for the thread that asked. */
 export type FetchOutcome = { frame: number } | { failure: FillFailure };
 
 /** From a serving worker to the fill worker. `id` comes back with the answer. */
 export type ServeToFill =
-  | { type: "describe"; id: number; path: string; hops: number; refresh: boolean }
-  | { type: "fetch"; id: number; object: ObjectRecord; chunk: number; hops: number }
+  | { type: "describe"; id: number; path: string; via: readonly string[]; refresh: boolean }
+  | { type: "fetch"; id: number; object: ObjectRecord; chunk: number; via: readonly string[] }
+  /** Nobody waits for the answer to "fetch" `id` any more. It comes all the same. */
+  | { type: "leave"; id: number }
   | { type: "digests"; id: number; object: ObjectRecord }
   /** A slot that did not hold what the index said. */
   | { type: "bad-slot"; objectKey: Uint8Array; chunk: number; diskNumber: number; slot: number };
 
 export type FillToServe =
   | { type: "described"; id: number; outcome: DescribeOutcome }
+  /** The frame is being filled: see `FrameArena.validBytesOf`. It is pinned once for the thread that asked. */
+  | { type: "arriving"; id: number; frame: number }
+  /** There are more bytes in that frame now. */
+  | { type: "arrived"; id: number }
   | { type: "fetched"; id: number; outcome: FetchOutcome }
   | { type: "digests"; id: number; digests: Uint8Array | undefined }
   /** The object has a newer version, or is gone: look again before the next answer. */
@@ -50,6 +58,17 @@ export interface FillProgress {
   bytesHeld: number;
   /** Objects that could not be filled in the last round, with why; at most 20. */
   failed: { path: string; reason: string }[];
+}
+
+/** What of the manifest the disks keep, and what was cut off because it is larger than its share of them. */
+export interface ManifestKept {
+  version: string;
+  objectsKept: number;
+  /** Chunks of what is kept, and how many there is room for. */
+  chunks: number;
+  chunksMax: number;
+  objectsCut: number;
+  bytesCut: number;
 }
 
 export type MainToFill =
@@ -89,8 +108,9 @@ export type FillToMain =
   | { type: "ask-sources"; id: number; path: string }
   | { type: "progress"; progress: FillProgress }
   /** What of the manifest's head is kept in memory. */
-  | { type: "kept"; chunks: number; bytes: number }
+  | { type: "pinned"; chunks: number; bytes: number }
   | { type: "emptying"; progress: EmptyingProgress }
+  | ({ type: "manifest-cut" } & ManifestKept)
   | { type: "stopped" };
 
 export type MainToServe =

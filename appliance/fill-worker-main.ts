@@ -3,6 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { systemClock } from "../runtime/clock.js";
 import { openLog } from "../runtime/log.js";
 import { counterRow } from "./counters.js";
+import { ChunkHits } from "./disk/chunk-hits.js";
 import { DiskSet } from "./disk/disk-set.js";
 import { SlabFiles } from "./disk/slab-files.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
@@ -13,7 +14,7 @@ import { DiskEmptier } from "./fill/disk-emptier.js";
 import { DiskScrubber } from "./fill/disk-scrubber.js";
 import { FillService } from "./fill/fill-service.js";
 import { FillTokenSource } from "./fill/fill-token-source.js";
-import { ManifestKeeper } from "./fill/manifest-keeper.js";
+import { ManifestPinner } from "./fill/manifest-pinner.js";
 import { openUpstream } from "./fill/open-upstream.js";
 import { PurgeSweeper } from "./fill/purge-sweeper.js";
 import { ChunkIndex } from "./index/chunk-index.js";
@@ -47,18 +48,25 @@ const index = new ChunkIndex(settings.index, settings.chunk);
 const writer = new SlotWriter(geometry, new SlabFiles(geometry, "write"));
 const onHeldChanged = (paths: readonly string[]) => tell({ type: "held-changed", paths: [...paths] });
 const service = new FillService({
+  applianceId: data.applianceId,
   arena,
   chunkBytes: settings.chunk,
   counters: counterRow(data.counters, data.thread),
+  demandShare: settings.disk.demandShare,
   disks,
+  hits: new ChunkHits(data.hits, systemClock),
   index,
   log,
+  sync: { bytes: settings.disk.syncBytes, everyMs: settings.disk.syncEvery, deadlineMs: settings.disk.writeTimeout },
   fetchesMax: settings.fill.fetches,
   waitingFetchesMax: settings.fill.waiting,
   manifestFetchesMax: settings.fill.manifestFetches,
-  onManifest: (paths) => keeper?.setManifest(paths),
+  onManifest: (paths) => pinner?.setManifest(paths),
+  hedgeAfterMs: settings.fill.hedgeAfter,
+  totalTimeoutMs: settings.fill.totalTimeout,
   // Sources are appliances, whatever their scheme.
-  openSource: (url) => openUpstream({ url }, { ...http, sign: fillSign }),
+  openSource: (url, applianceId) =>
+    openUpstream({ url }, { ...http, kind: "appliance", ...(applianceId !== "" && { applianceId }), sign: fillSign }),
   toMain: tell,
   upstreams: settings.upstreams.map((upstream) =>
     openUpstream(upstream, upstream.url.startsWith("appliance:") ? { ...http, sign: fillSign } : http),
@@ -77,17 +85,17 @@ const reader = new SlotReader({
   onDiskLost: (disk, error) => log.error({ disk: disk.path, error: error.message }, "a disk failed to read"),
 });
 const { pinManifest } = settings.memory;
-const keeper =
+const pinner =
   pinManifest === undefined
     ? undefined
-    : new ManifestKeeper({
+    : new ManifestPinner({
         arena,
         chunkBytes: settings.chunk,
         disks,
         index,
         reader,
         bytesMax: pinManifest,
-        onKept: (kept) => tell({ type: "kept", ...kept }),
+        onPinned: (pinned) => tell({ type: "pinned", ...pinned }),
       });
 const sweeper = new PurgeSweeper({ index, store, onHeldChanged, log });
 const emptier = new DiskEmptier({
@@ -134,6 +142,6 @@ void store.loadDisks();
 async function stop(): Promise<void> {
   scrubber.stop();
   // The index stays open: fetches that are still under way may look into it until the process ends. All that was committed is safe.
-  await Promise.all([keeper?.stop(), emptier.stop(), sweeper.stop(), service.stop()]);
+  await Promise.all([pinner?.stop(), emptier.stop(), sweeper.stop(), service.stop()]);
   tell({ type: "stopped" });
 }

@@ -14,6 +14,7 @@ import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
 import { ConnectionCensus } from "./agent/connection-census.js";
+import { DiskInventory } from "./agent/disk-inventory.js";
 import { HeatJournal } from "./agent/heat-journal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
@@ -22,12 +23,13 @@ import { readLease, withoutSecrets, writeLease } from "./agent/lease-file.js";
 import { LogRotation } from "./agent/log-rotation.js";
 import { StorageControl } from "./agent/storage-control.js";
 import { allocateCounters, sumCounter } from "./counters.js";
+import { allocateChunkHits } from "./disk/chunk-hits.js";
 import { DiskMonitor } from "./disk/disk-monitor.js";
 import { ioThreadsOf, readsPerDiskOf } from "./disk/io-threads.js";
 import { openDisks } from "./disk/open-disks.js";
 import { probeDisk } from "./disk/probe-disk.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
-import type { FillProgress, FillToMain, MainToFill } from "./fill-messages.js";
+import type { FillProgress, FillToMain, MainToFill, ManifestKept } from "./fill-messages.js";
 import { openUpstream } from "./fill/open-upstream.js";
 import { allocateHeat, HeatCollector, type ObjectHeatSums } from "./heat-table.js";
 import { ManifestFile } from "./manifest-file.js";
@@ -73,7 +75,13 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
   const disks = await openDisks({ wanted: settings.disks, geometry, register: index, log });
+  let applianceId = index.getMeta<string>("applianceId");
+  if (!applianceId) await index.putMeta("applianceId", (applianceId = randomUUID()));
+
+  const arenaMemory = allocateFrameArena({ ramBytes: settings.ram, chunkBytes: settings.chunk });
+  const arena = new FrameArena(arenaMemory);
   const readsPerDisk = readsPerDiskOf({
+    frames: arena.frameCount,
     threads: ioThreadsOf(process.env),
     disks: disks.disks.length,
     workers: settings.workers,
@@ -85,25 +93,23 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       "a disk that hangs could stall the others: start with a higher UV_THREADPOOL_SIZE (at most 1024), or fewer workers",
     );
   }
-  let applianceId = index.getMeta<string>("applianceId");
-  if (!applianceId) await index.putMeta("applianceId", (applianceId = randomUUID()));
-
-  const arenaMemory = allocateFrameArena({ ramBytes: settings.ram, chunkBytes: settings.chunk });
-  const arena = new FrameArena(arenaMemory);
   const counters = allocateCounters(settings.workers + 1);
   const vitals = allocateVitals(settings.workers);
   const port = await takePort(settings.listen.host, settings.listen.port);
   const limiterMemory = settings.limits.perClient && allocateClientLimiter(settings.workers + 1);
   const sessionMemory = allocateSessionCounter();
   const sessions = new SessionCounter(sessionMemory);
-  const shared = { arena: arenaMemory, counters, vitals, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
+  const hits = allocateChunkHits(disks.disks.reduce((sum, { slotCount }) => sum + slotCount, 0));
+  const shared = { applianceId, arena: arenaMemory, counters, vitals, diskStates: disks.memory, hits, readsPerDisk: readsPerDisk.reads };
   const heatMemory = allocateHeat(settings.workers);
 
   let whyNotReady: "starting" | "draining" | undefined = "starting";
   let drainingSinceMs: number | undefined;
   let progress: FillProgress | undefined;
-  let kept = { chunks: 0, bytes: 0 };
+  let pinned = { chunks: 0, bytes: 0 };
+  let kept: ManifestKept | undefined;
   let member: FleetMember | undefined;
+  let inventory: DiskInventory | undefined;
   let serving: ServeWorkers | undefined;
   const monitor = new DiskMonitor({
     disks,
@@ -116,6 +122,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         serving?.tell(message);
         tellFill(message);
       }
+      void inventory?.settle();
       member?.hurry();
     },
   });
@@ -144,6 +151,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     monitor,
     sessions,
     slotBytes: geometry.slotBytes,
+    manifestKept: () => kept,
   });
   const bootId = randomUUID();
   const scheme = settings.listen.tls ? "https" : "http";
@@ -182,8 +190,9 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
               responsesLeft: sumCounter(counters, "underWay"),
               sessionsLeft: sessions.count(),
             },
-      memory: { ...arena.counts(), keptChunks: kept.chunks, keptBytes: kept.bytes },
+      memory: { ...arena.counts(), headChunks: pinned.chunks, headBytes: pinned.bytes },
       disks: storage.statuses(),
+      manifest: kept ? manifestStatusOf(kept) : null,
       fill: progress ?? null,
     }),
     actions: {
@@ -255,7 +264,10 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     heat.record(collected, heatCollector.collect(collected));
   };
   const role = settings.site.role === "edge" ? ApplianceRole.APPLIANCE_ROLE_EDGE : ApplianceRole.APPLIANCE_ROLE_STORAGE;
-  const heldBytes = () => disks.disks.reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
+  const heldBytes = () =>
+    disks.disks
+      .filter(({ diskNumber }) => !disks.isAway(diskNumber))
+      .reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
   const self: ApplianceSelf = {
     identity: () => ({
       applianceId: applianceId!,
@@ -288,7 +300,10 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       })),
     requestHeadroom: () =>
       whyNotReady ? 0 : Math.max(0, settings.workers * settings.limits.requestsPerWorker - sumCounter(counters, "underWay")),
-    fillHeadroom: () => self.requestHeadroom(),
+    fillHeadroom: () =>
+      whyNotReady
+        ? 0
+        : Math.max(0, settings.workers * settings.limits.fillRequestsPerWorker - sumCounter(counters, "fillRequestsUnderWay")),
     fillProgress: () => progress,
     isDraining: () => whyNotReady === "draining",
   };
@@ -302,6 +317,14 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       for (const { path } of index.heldVersions()) yield path;
     },
   );
+  inventory = new DiskInventory({
+    disks,
+    index,
+    onHeldChanged: (paths) => holdings.noteChanged(paths),
+    onTold: () => member?.hurry(),
+    log,
+  });
+  await inventory.settle();
   member =
     client &&
     new FleetMember({
@@ -329,8 +352,9 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     });
   fill.on("message", (message: FillToMain) => {
     if (message.type === "held-changed") holdings.noteChanged(message.paths);
-    else if (message.type === "kept") kept = { chunks: message.chunks, bytes: message.bytes };
+    else if (message.type === "pinned") pinned = { chunks: message.chunks, bytes: message.bytes };
     else if (message.type === "progress") progress = message.progress;
+    else if (message.type === "manifest-cut") kept = message;
     else if (message.type === "emptying") void storage.noteEmptying(message.progress);
     else if (message.type === "ask-sources") {
       const { id, path } = message;
@@ -414,6 +438,10 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
 
 function watchConnections(limiter: ClientLimiter, port: number): ConnectionCensus {
   return new ConnectionCensus({ port, onCount: (counts) => limiter.setConnections(counts) });
+}
+
+function manifestStatusOf({ version, objectsKept, chunks, chunksMax, objectsCut, bytesCut }: ManifestKept) {
+  return { version, objectsKept, chunks, chunksMax, objectsCut, bytesCut };
 }
 
 /** Resolves at the first message of that type. */

@@ -4,8 +4,12 @@ import { counterPlace, counterRow, counterTable, sumCounter, type CounterName } 
 import { diskStates, type DiskSet } from "./disk/disk-set.js";
 import type { DiskMonitor } from "./disk/disk-monitor.js";
 import type { SessionCounter } from "./serve/session-counter.js";
+import type { ManifestKept } from "./fill-messages.js";
 import type { FrameArena } from "./memory/frame-arena.js";
 import { loopDelayBoundsMs, readVitals, type Vitals } from "./thread-vitals.js";
+
+/** Rows of the counters that go up and down. */
+const gauges: ReadonlySet<CounterName> = new Set<CounterName>(["underWay", "fillRequestsUnderWay"]);
 
 type CounterRow = { name: string; labels?: Record<string, string>; help?: string };
 
@@ -18,6 +22,8 @@ export interface ApplianceMetricsOptions {
   monitor: DiskMonitor;
   sessions: SessionCounter;
   slotBytes: number;
+  /** What of the manifest is kept; undefined before there is one. */
+  manifestKept: () => ManifestKept | undefined;
 }
 
 /** A registry that reads everything anew at each scrape. */
@@ -30,11 +36,12 @@ export function openApplianceMetrics({
   monitor,
   sessions,
   slotBytes,
+  manifestKept,
 }: ApplianceMetricsOptions): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
 
-  const rows = (Object.entries(counterTable) as [CounterName, CounterRow][]).filter(([name]) => name !== "underWay");
+  const rows = (Object.entries(counterTable) as [CounterName, CounterRow][]).filter(([name]) => !gauges.has(name));
   const families = new Map<string, typeof rows>();
   for (const row of rows) families.set(row[1].name, [...(families.get(row[1].name) ?? []), row]);
   for (const [name, members] of families) {
@@ -94,6 +101,13 @@ export function openApplianceMetrics({
     },
   });
   gauge({
+    name: "millrace_fill_requests_under_way",
+    help: "Responses under way to other appliances that fill from this one. At its limit they are sent to other sources.",
+    collect() {
+      this.set(sumCounter(counters, "fillRequestsUnderWay"));
+    },
+  });
+  gauge({
     name: "millrace_frames",
     help: "Frames of memory by use. pinned close to the sum of the others: give the appliance more ram.",
     labelNames: ["use"],
@@ -123,6 +137,16 @@ export function openApplianceMetrics({
     });
   perDisk("millrace_disk_capacity_bytes", "What a disk may hold, by its setting.", ({ capacityBytes }) => capacityBytes);
   perDisk("millrace_disk_used_bytes", "Slots in use on a disk.", ({ diskNumber }) => disks.usedSlotsOf(diskNumber) * slotBytes);
+  perDisk(
+    "millrace_disk_kept_bytes",
+    "Slots of a disk that hold what the manifest names; the rest of the used ones may be evicted.",
+    ({ diskNumber }) => disks.keptSlotsOf(diskNumber) * slotBytes,
+  );
+  perDisk(
+    "millrace_disk_bad_slots",
+    "Slots of a disk that did not hold their chunks since the start. Five in ten seconds make it suspect, fifty in an hour offline: replace it.",
+    ({ diskNumber }) => disks.badSlotsOf(diskNumber),
+  );
   perDisk("millrace_disk_errors", "Errors of a disk since the start.", ({ diskNumber }) => disks.errorsOf(diskNumber));
   perDisk("millrace_disk_late_reads", "Reads of a disk that missed their deadline; they were answered from upstream.", ({ diskNumber }) =>
     disks.lateReadsOf(diskNumber),
@@ -158,6 +182,13 @@ export function openApplianceMetrics({
     "Slots that the background check found bad; they were dropped. More than a few: the disk alters data; retire it.",
     ({ diskNumber }) => disks.scrubbedOf(diskNumber).findings,
   );
+  gauge({
+    name: "millrace_manifest_cut_bytes",
+    help: "What the manifest names and the disks have no room for, beside their share for requests. Not 0: give the appliance more disks, or a smaller manifest.",
+    collect() {
+      this.set(manifestKept()?.bytesCut ?? 0);
+    },
+  });
   return registry;
 }
 

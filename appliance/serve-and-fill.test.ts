@@ -46,7 +46,7 @@ async function openApp(context: TestContext, origin: ScriptedUpstream, options: 
   const finder = new ObjectFinder({ ...stage, fill, objectsMax: 100, revalidateAfterMs: 1e9 });
   const files = new SlabFiles(stage.geometry, "read");
   const reader = new SlotReader({ ...stage, files, readsPerDiskMax: 4, waitingPerDiskMax: 100, onDiskLost: () => {} });
-  const getter = new ChunkGetter({ ...stage, fill, fillOnMiss: true, reader });
+  const getter = new ChunkGetter({ ...stage, fill, miss: "fill", reader });
   const port = await freePort();
   const tokens = new TokenChecker({ required: false, keys: [], revokedSessions: [] }, systemClock);
   const handler = new RequestHandler({
@@ -59,6 +59,8 @@ async function openApp(context: TestContext, origin: ScriptedUpstream, options: 
     redirectBase: "",
     requestsMax: 100,
     clients: new ClientRules({ allow: [], deny: [], unlimited: [] }),
+    fillRequestsMax: 100,
+    readAheadChunks: 2,
     tokens,
     pacing: { bytesPerSecond: undefined, burstBytes: 1, followPlayers: false },
     wheel: new PaceWheel({ nowMs: () => performance.now(), setTimer: (callback, delayMs) => void setTimeout(callback, delayMs) }),

@@ -5,6 +5,7 @@ import { openLog } from "../runtime/log.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { readCertificates } from "./certificates.js";
 import { counterPlace, counterRow } from "./counters.js";
+import { ChunkHits } from "./disk/chunk-hits.js";
 import { DiskSet } from "./disk/disk-set.js";
 import { SlabFiles } from "./disk/slab-files.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
@@ -81,7 +82,8 @@ try {
     counters,
     disks,
     fill,
-    fillOnMiss: settings.miss === "fill",
+    miss: settings.miss,
+    hits: new ChunkHits(data.hits, systemClock),
     index,
     reader,
   });
@@ -94,6 +96,7 @@ try {
   const wheel = new PaceWheel({ nowMs: () => performance.now(), setTimer: (callback, delayMs) => void setTimeout(callback, delayMs) });
   const redirect = settings.upstreams.find(({ url }) => /^https?:/.test(url))?.url ?? "";
   const handler = new RequestHandler({
+    applianceId: data.applianceId,
     arena,
     chunkBytes: settings.chunk,
     counters,
@@ -104,6 +107,8 @@ try {
     miss: settings.miss,
     redirectBase: redirect.endsWith("/") ? redirect : `${redirect}/`,
     requestsMax: settings.limits.requestsPerWorker,
+    fillRequestsMax: settings.limits.fillRequestsPerWorker,
+    readAheadChunks: settings.fill.readAhead,
     accessLog,
     clients,
     limiter,
@@ -130,6 +135,7 @@ try {
       if ((pins > 0 || frames > 0 || fill.waiting > 0) && performance.now() < deadlineMs) return void setTimeout(settle, lookEveryMs);
       counters[counterPlace.underWay] = 0;
       limiter?.takeBack();
+      counters[counterPlace.fillRequestsUnderWay] = 0;
       const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
       tell({ type: "crashed", error: stack, pinsTakenBack: arena.takeBackPins(), framesLost: frames });
       close();

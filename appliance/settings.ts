@@ -36,6 +36,28 @@ const fillSettings = z
     connectTimeout: durationSetting().default(2000),
     /** Longest silence of an upstream before it is given up for the next. */
     silenceTimeout: durationSetting().default(10_000),
+    /** A source that has not given a chunk by then is not given up, but the next one is asked as well. Sources that are known to be faster are given less. */
+    hedgeAfter: durationSetting().default(1000),
+    /** Longest time for one chunk over all sources: a source that sends a byte now and then is no reason to wait for ever. */
+    totalTimeout: durationSetting().default(30_000),
+    /** Chunks of the range that a response is sending which are asked for before their turn, when they come from upstream. */
+    readAhead: z.number().int().min(0).max(64).default(2),
+  })
+  .prefault({});
+
+const diskSettings = z
+  .strictObject({
+    /** Part of every disk for chunks that requests bring in and the manifest does not name. Without a manifest they have all of it. */
+    demandShare: z.number().min(0).max(1).default(0.1),
+    /**
+     * A batch of so many bytes is written and synced at once. A sync costs a spinning disk some 20 to 50 ms whatever it holds; 32 MiB take it 200 ms to
+     * write. Each byte that waits holds memory.
+     */
+    syncBytes: byteSizeSetting().default(32 * 2 ** 20),
+    /** A chunk waits no longer than this for its batch. A power cut loses what was fetched in this time, and it is fetched again. */
+    syncEvery: durationSetting().default(1000),
+    /** A batch that takes longer is stuck: its disk gets no more chunks until it ends. Longer than the longest pause of a disk that is well. */
+    writeTimeout: durationSetting().default(30_000),
   })
   .prefault({});
 
@@ -118,6 +140,7 @@ export const applianceSettings = z
       .array(z.strictObject({ path: z.string().min(1), size: byteSizeSetting() }))
       .min(1)
       .max(1024),
+    disk: diskSettings,
     miss: z.enum(["fill", "redirect", "reject"]).default("fill"),
     /** In order of preference. */
     upstreams: z
@@ -163,6 +186,8 @@ export const applianceSettings = z
       .strictObject({
         /** Responses under way at once in one worker; each holds at most one frame. */
         requestsPerWorker: z.number().int().min(1).max(1_000_000).default(20_000),
+        /** Of these, requests by which other appliances fill; beyond it they get 503 and ask another source. */
+        fillRequestsPerWorker: z.number().int().min(0).max(1_000_000).default(256),
         /** Objects that one worker keeps at hand; about 1 KiB each. */
         objectsPerWorker: z.number().int().min(1).max(10_000_000).default(100_000),
         /** Of one client, an IPv4 address or an IPv6 /64; beyond it 429. Without them nothing is counted. */

@@ -10,6 +10,8 @@ import type { ApplianceSettings } from "./settings.js";
 
 interface WorkerData {
   settings: ApplianceSettings;
+  /** What this appliance calls itself to others. */
+  applianceId: string;
   arena: FrameArenaMemory;
   counters: SharedArrayBuffer;
   /** See thread-vitals.ts; a row for each serving worker. */
@@ -18,6 +20,8 @@ interface WorkerData {
   thread: number;
   disks: readonly DiskDescription[];
   diskStates: SharedArrayBuffer;
+  /** How often chunks were asked for lately; see disk/chunk-hits.ts. */
+  hits: SharedArrayBuffer;
   /** Reads that a serving worker has under way at one disk. */
   readsPerDisk: number;
 }

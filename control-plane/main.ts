@@ -98,7 +98,7 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
         registry,
         holdings,
         store: applianceStore,
-        manifestVersionOf: async ({ applianceId }) => (await planner.manifestOf(applianceId)).version,
+        manifestVersionOf: ({ applianceId }) => planner.versionOf(applianceId),
         onRegistered: () => planner.changed(),
         clock,
         heartbeatEveryMs: settings.fleet.heartbeatEvery,

@@ -1,11 +1,13 @@
 // The open slab files of one thread. Each is closed when its disk is given up and nobody uses it any more.
-import { close, closeSync, constants, fdatasync, ftruncate, open, read } from "node:fs";
+import { access, close, closeSync, constants, fdatasync, ftruncate, open, read } from "node:fs";
 import { promisify } from "node:util";
 import { errnoOf } from "../../runtime/operating-error.js";
 import { allocatePages } from "../memory/page-memory.js";
+import { identityPathOf } from "./disk-identity.js";
 import type { DiskDescription } from "./disk-set.js";
 import { slabPathOf, type SlabGeometry } from "./slab-geometry.js";
 
+const accessFile = promisify(access);
 const openFile = promisify(open);
 const closeFile = promisify(close);
 const truncate = promisify(ftruncate);
@@ -107,12 +109,23 @@ export class SlabFiles {
     this.#open.clear();
   }
 
+  async #openFile(disk: DiskDescription, path: string): Promise<number> {
+    try {
+      return await openFile(path, this.#flags & ~constants.O_CREAT, 0o644);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT" || !(this.#flags & constants.O_CREAT)) throw error;
+      // A disk that has dropped out leaves its mount point behind, a folder of another file system, which must not be filled instead.
+      await accessFile(identityPathOf(disk.path));
+      return openFile(path, this.#flags, 0o644);
+    }
+  }
+
   async #openSlab(disk: DiskDescription, slab: number, path: string): Promise<SlabFile> {
     if (this.#direct) {
       const descriptor = await this.#openDirect(path);
       if (descriptor !== undefined) return { descriptor, diskNumber: disk.diskNumber, direct: true, users: 0, closing: false };
     }
-    const descriptor = await openFile(path, this.#flags, 0o644);
+    const descriptor = await this.#openFile(disk, path);
     try {
       if (this.#flags !== constants.O_RDONLY) await truncate(descriptor, this.#geometry.slotBytes * slotsIn(this.#geometry, disk, slab));
     } catch (error) {

@@ -17,14 +17,19 @@ export interface SlotRead {
   objectKey: Uint8Array;
   chunk: number;
   lengthBytes: number;
-  /** At least `lengthBytes`, for direct reads in whole pages and at a page; nobody else may touch it until the answer, and after the answer "late" not until `onLateEnd`. */
-  into: Uint8Array;
+  /**
+   * At least `lengthBytes`, for direct reads in whole pages and at a page; nobody else may touch it until the answer, and after the answer "late" not until `onLateEnd`. A function is asked when the read
+   * begins, so that reads which wait for a slow disk hold no memory; undefined ends the read with "no-frame".
+   */
+  into: Uint8Array | (() => Uint8Array | undefined);
+  /** Reads a suspect disk too: there is no other place to have the chunk from. */
+  evenSuspect?: boolean;
   /** Called after "late", when nothing will be written into `into` any more. */
   onLateEnd?: () => void;
 }
 
 /** How a read ended. Only "ok" means that the bytes are right. */
-export type SlotReadOutcome = "ok" | SlotMismatch | "disk-error" | "disk-away" | "queue-full" | "late";
+export type SlotReadOutcome = "ok" | SlotMismatch | "disk-error" | "disk-away" | "queue-full" | "no-frame" | "late";
 
 /** Reads at a place in a file, as fs.readv does: where tests put a slow disk. */
 export type ReadVector = (
@@ -87,7 +92,7 @@ export class SlotReader {
   /** Calls `done` once, never before this returns. */
   read(read: SlotRead, done: (outcome: SlotReadOutcome) => void): void {
     const queue = this.#queueOf(read.diskNumber);
-    if (!queue || !this.#options.disks.isOnline(read.diskNumber)) {
+    if (!queue || !this.#mayRead(read)) {
       queueMicrotask(() => done("disk-away"));
       return;
     }
@@ -117,15 +122,21 @@ export class SlotReader {
     return queue;
   }
 
+  #mayRead({ diskNumber, evenSuspect }: SlotRead): boolean {
+    const { disks } = this.#options;
+    return disks.isOnline(diskNumber) || (evenSuspect === true && disks.stateOf(diskNumber) === "suspect");
+  }
+
   /** Reads that wait for a disk that is out by now are answered at once: each could take as long as the ones that failed. */
   #startNext(queue: DiskQueue): void {
-    if (this.#options.disks.isOnline(queue.disk.diskNumber)) {
-      if (queue.underWay.size >= this.#options.readsPerDiskMax) return;
-      const next = queue.waiting.shift();
-      if (next) void this.#start(queue, next);
-      return;
+    if (!this.#options.disks.isOnline(queue.disk.diskNumber)) {
+      const waiting = queue.waiting;
+      queue.waiting = waiting.filter(({ read }) => this.#mayRead(read));
+      for (const { done, read } of waiting) if (!this.#mayRead(read)) queueMicrotask(() => done("disk-away"));
     }
-    for (const { done } of queue.waiting.splice(0)) queueMicrotask(() => done("disk-away"));
+    if (queue.underWay.size >= this.#options.readsPerDiskMax) return;
+    const next = queue.waiting.shift();
+    if (next) void this.#start(queue, next);
   }
 
   #answerLate(deadlineMs: number): void {
@@ -185,11 +196,16 @@ export class SlotReader {
       queueMicrotask(() => fail(error as Error));
       return;
     }
+    const whole = typeof read.into === "function" ? read.into() : read.into;
+    if (!whole) {
+      queueMicrotask(() => finish("no-frame"));
+      return;
+    }
     if (this.#freeHeaders.length === 0) this.#makeHeaders();
     const header = this.#freeHeaders.pop()!;
-    const into = read.into.length === read.lengthBytes ? read.into : read.into.subarray(0, read.lengthBytes);
+    const into = whole.length === read.lengthBytes ? whole : whole.subarray(0, read.lengthBytes);
     // The slot goes on to the end of its last page.
-    const wanted = file.direct ? read.into.subarray(0, Math.ceil(read.lengthBytes / pageBytes) * pageBytes) : into;
+    const wanted = file.direct ? whole.subarray(0, Math.ceil(read.lengthBytes / pageBytes) * pageBytes) : into;
     this.#readVector(file.descriptor, [header, wanted], slotOffsetOf(geometry, read.slot), (error, bytesRead) => {
       const tookMs = performance.now() - pending.startedAtMs;
       let outcome: SlotReadOutcome = "torn";

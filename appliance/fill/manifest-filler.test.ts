@@ -126,7 +126,7 @@ describe("ManifestFiller", { concurrency: true }, () => {
   test("ManifestFiller gives an object up for the round after eight failed chunks", async (context) => {
     const objects = [objectOf("bad", 1000), objectOf("good", 50)];
     const origin = new ScriptedUpstream("origin", objects);
-    origin.beforeFetch = ({ path }) => (path === "bad" ? { failure: "unreachable", detail: "scripted" } : undefined);
+    origin.beforeFetch = ({ path }) => (path === "bad" ? { failure: "bad-status", detail: "scripted" } : undefined);
     const stage = openFiller(context, [origin]);
     stage.fill("1", objects);
     await until(() => stage.last()?.objectsHeld === 1);

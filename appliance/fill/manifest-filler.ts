@@ -1,5 +1,6 @@
 // Fills what the manifest names, best first, while requests go before it.
 import { setTimeout as wait } from "node:timers/promises";
+import { noVia } from "../../fill-protocol/via-header.js";
 import type { Clock } from "../../runtime/clock.js";
 import { messageOf } from "../../runtime/operating-error.js";
 import type { FillProgress, FetchOutcome } from "../fill-messages.js";
@@ -105,7 +106,9 @@ export class ManifestFiller {
     const { describer, index, chunkBytes, store } = this.#options;
     const known = index.findObject(item.path);
     const outcome =
-      known?.etag === item.etag && !isRebuilt(known) ? { object: known } : await describer.describe(item.path, { hops: 0, refresh: true });
+      known?.etag === item.etag && !isRebuilt(known)
+        ? { object: known }
+        : await describer.describe(item.path, { via: noVia, refresh: true });
     if ("failure" in outcome) throw new Error(outcome.failure);
     const { object } = outcome;
     const key = objectKeyOf(object);
@@ -138,7 +141,9 @@ export class ManifestFiller {
 
   async #fetchAndStore(object: ObjectRecord, chunk: number, sources: readonly Upstream[]): Promise<void> {
     const { arena, fetcher, store } = this.#options;
-    const outcome = await new Promise<FetchOutcome>((resolve) => fetcher.fetch({ object, chunk, hops: 0, sources }, resolve));
+    const outcome = await new Promise<FetchOutcome>((resolve) =>
+      fetcher.fetch({ object, chunk, via: noVia, sources }, { onDone: resolve }),
+    );
     if ("failure" in outcome) throw new Error(outcome.failure);
     // One that was in memory already may not be on a disk, and one that has come may have met a store without room.
     const key = objectKeyOf(object);

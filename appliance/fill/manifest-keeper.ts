@@ -1,100 +1,104 @@
-// Keeps the head of the manifest in memory: its chunks are read from disk and stay pinned, so that no rush for other things drives them out.
+// Makes the disks keep what the manifest names: cuts it to their room, and tells the store which chunks are kept and which are not any more.
+import { setImmediate as turn } from "node:timers/promises";
+import type { Log } from "../../runtime/log.js";
+import { messageOf } from "../../runtime/operating-error.js";
 import type { DiskSet } from "../disk/disk-set.js";
-import type { SlotReader, SlotReadOutcome } from "../disk/slot-reader.js";
+import type { ManifestItem } from "../manifest-file.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
-import type { FrameArena } from "../memory/frame-arena.js";
-import { chunkCountOf, chunkLengthOf, objectKeyOf, objectKeyWords, type ObjectRecord } from "../object.js";
+import { objectKeyOf } from "../object.js";
+import type { ChunkStore } from "./chunk-store.js";
+import { cutManifest, type KeptList, type KeptObjects, type ManifestCut } from "./kept-objects.js";
 
-/** How often it is looked whether the head is still what is kept: after a fill, a new version, a purge. */
-const lookEveryMs = 5000;
+/** In the index: a restart must not evict the manifest's chunks before the control plane is reached. */
+export const keptName = "kept";
+/** Objects whose chunks are told apart in one turn; a large one has some thousand. */
+const objectsPerTurn = 20;
 
 export interface ManifestKeeperOptions {
-  arena: FrameArena;
   chunkBytes: number;
   disks: DiskSet;
   index: ChunkIndex;
-  reader: SlotReader;
-  /** Memory for what is kept, in whole frames. */
-  bytesMax: number;
-  onKept: (kept: { chunks: number; bytes: number }) => void;
+  kept: KeptObjects;
+  store: ChunkStore;
+  /** Told of every cut: which part of the manifest is to be filled. */
+  onCut: (version: string, cut: ManifestCut) => void;
+  log: Log;
 }
 
 export class ManifestKeeper {
   readonly #options: ManifestKeeperOptions;
-  readonly #timer: NodeJS.Timeout;
-  #paths: readonly string[] = [];
-  /** Frames that are pinned once by us. */
-  #kept: number[] = [];
-  #running: Promise<void> | undefined;
-  #stopped = false;
+  #manifest: { version: string; items: readonly ManifestItem[] } | undefined;
+  #room = "";
+  #marking: Promise<void> = Promise.resolve();
 
   constructor(options: ManifestKeeperOptions) {
     this.#options = options;
-    this.#timer = setInterval(() => void this.look(), lookEveryMs).unref();
   }
 
-  /** Objects of the manifest, best first. */
-  setManifest(paths: readonly string[]): void {
-    this.#paths = paths;
-    void this.look();
+  setManifest(version: string, items: readonly ManifestItem[]): void {
+    this.#manifest = { version, items };
+    this.#room = this.#roomNow();
+    this.#cut();
   }
 
-  /** Lets go of every frame. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearInterval(this.#timer);
-    await this.#running;
-    for (const frame of this.#kept.splice(0)) this.#options.arena.unpin(frame);
+  /**
+   * Called every second or so. When a disk was lost or has come back, or has no room any more, the manifest is cut anew, and what is missing of it
+   * is filled again.
+   */
+  look(): void {
+    if (!this.#manifest) return;
+    const room = this.#roomNow();
+    if (room === this.#room) return;
+    this.#room = room;
+    this.#cut();
   }
 
-  /** Pins what is to be kept now, then lets go of what was kept before: what is in both is never without a pin. */
-  look(): Promise<void> {
-    this.#running ??= this.#look().finally(() => (this.#running = undefined));
-    return this.#running;
+  /** Resolves when every chunk is told apart. */
+  async settled(): Promise<void> {
+    await this.#marking;
   }
 
-  async #look(): Promise<void> {
-    const { arena, bytesMax, chunkBytes, index, onKept } = this.#options;
-    const framesMax = Math.floor(bytesMax / chunkBytes);
-    const paths = this.#paths;
-    const next: number[] = [];
-    let bytes = 0;
-    index.seeLatest();
-    for (const path of paths) {
-      if (next.length >= framesMax || this.#stopped) break;
-      const object = index.findObject(path);
-      if (!object) continue;
-      const chunks = chunkCountOf(object.sizeBytes, chunkBytes);
-      for (let chunk = 0; chunk < chunks && next.length < framesMax && !this.#stopped; chunk++) {
-        const frame = await this.#pin(object, chunk);
-        if (frame < 0) continue;
-        next.push(frame);
-        bytes += chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
-      }
+  #roomNow(): string {
+    const { disks, store } = this.#options;
+    const lost = disks.disks.filter(({ diskNumber }) => disks.isLost(diskNumber)).map(({ diskNumber }) => diskNumber);
+    return `${store.keptChunksMax} without ${lost.join()}`;
+  }
+
+  #cut(): void {
+    const { chunkBytes, index, kept, log, onCut, store } = this.#options;
+    const { version, items } = this.#manifest!;
+    const cut = cutManifest(items, store.keptChunksMax, chunkBytes);
+    if (cut.objectsCut > 0) {
+      const { objectsCut, bytesCut, chunks, chunksMax } = cut;
+      log.warn(
+        { manifestVersion: version, objects: cut.items.length, objectsCut, bytesCut, chunks, chunksMax },
+        "the manifest is larger than its share of the disks: what is last in it is not kept",
+      );
     }
-    for (const frame of this.#kept) arena.unpin(frame);
-    this.#kept = next;
-    onKept({ chunks: next.length, bytes });
+    const { added, removed } = kept.replace(cut.items);
+    if (added.length + removed.length > 0) {
+      this.#marking = this.#marking
+        .then(() => store.loadDisks())
+        .then(() => Promise.all([this.#mark(removed, false), this.#mark(added, true), index.putMeta(keptName, kept.list())]))
+        .then(
+          () => {},
+          (error: unknown) => log.error({ error: messageOf(error) }, "the manifest's chunks could not be told apart"),
+        );
+    }
+    onCut(version, cut);
   }
 
-  /** The chunk's frame, pinned; -1 when it is not here, or cannot be read: requests find out why, and do something about it. */
-  async #pin(object: ObjectRecord, chunk: number): Promise<number> {
-    const { arena, chunkBytes, disks, index, reader } = this.#options;
-    const objectKey = objectKeyOf(object);
-    const words = objectKeyWords(objectKey);
-    const atHand = arena.pinChunkSurely(words, chunk);
-    if (atHand >= 0) return atHand;
-    const place = index.findChunk(objectKey, chunk);
-    if (!place || !disks.isOnline(place.diskNumber)) return -1;
-    const frame = arena.allocate();
-    if (frame < 0) return -1;
-    const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
-    const into = arena.wholeFrame(frame);
-    const outcome = await new Promise<SlotReadOutcome>((resolve) =>
-      reader.read({ ...place, objectKey, chunk, lengthBytes, into, onLateEnd: () => arena.giveBack(frame) }, resolve),
-    );
-    if (outcome === "ok") return arena.publish(frame, words, chunk, lengthBytes);
-    if (outcome !== "late") arena.giveBack(frame);
-    return -1;
+  async #mark(objects: KeptList, isKept: boolean): Promise<void> {
+    const { index, kept, store } = this.#options;
+    for (let at = 0; at < objects.length; at += objectsPerTurn) {
+      index.seeLatest();
+      for (const [path, etag] of objects.slice(at, at + objectsPerTurn)) {
+        const object = index.findObject(path);
+        // A manifest that came meanwhile may have taken it back.
+        if (object?.etag !== etag || kept.has(object) !== isKept) continue;
+        store.setKept(objectKeyOf(object), isKept);
+      }
+      await turn();
+    }
   }
 }

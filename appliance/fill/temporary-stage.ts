@@ -1,12 +1,13 @@
 // What the tests of this room stand on: real disks in temporary folders, a real index, an arena, and upstreams that do as they are told.
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { systemClock } from "../../runtime/clock.js";
 import { openLog } from "../../runtime/log.js";
 import { allocateCounters, counterPlace, counterRow, type CounterName } from "../counters.js";
+import { allocateChunkHits, ChunkHits } from "../disk/chunk-hits.js";
 import { DiskSet } from "../disk/disk-set.js";
 import { SlabFiles } from "../disk/slab-files.js";
 import { slabGeometryOf } from "../disk/slab-geometry.js";
@@ -15,7 +16,9 @@ import { SlotWriter } from "../disk/slot-writer.js";
 import { ChunkIndex } from "../index/chunk-index.js";
 import { allocateFrameArena, FrameArena } from "../memory/frame-arena.js";
 import { chunkLengthOf, objectKeyOf, objectKeyWords, type ObjectRecord } from "../object.js";
-import type { Upstream, UpstreamFailure, UpstreamObject, UpstreamRange, UpstreamRequest } from "./upstream.js";
+import { KeptObjects } from "./kept-objects.js";
+import { SourceHealth } from "./source-health.js";
+import type { Upstream, UpstreamFailure, UpstreamKind, UpstreamObject, UpstreamRange, UpstreamRequest } from "./upstream.js";
 
 export interface StageOptions {
   chunkBytes?: number;
@@ -51,6 +54,8 @@ export function openTemporaryStage(
       slotCount,
     })),
   );
+  // Without it a folder is no disk, and no slab is made there.
+  for (const { path } of disks.disks) writeFileSync(join(path, "disk.json"), "{}");
   const files = { read: new SlabFiles(geometry, "read"), write: new SlabFiles(geometry, "write") };
   const arena = new FrameArena(allocateFrameArena({ ramBytes: frames * Math.ceil(chunkBytes / 64) * 64, chunkBytes }));
   const counters = counterRow(allocateCounters(1), 0);
@@ -72,7 +77,11 @@ export function openTemporaryStage(
   });
   return {
     chunkBytes,
+    demandShare: 0.1,
     folder,
+    hits: new ChunkHits(allocateChunkHits(1), systemClock),
+    kept: new KeptObjects([]),
+    sync: { bytes: 1e6, everyMs: 5, deadlineMs: 10_000 },
     index,
     disks,
     arena,
@@ -84,6 +93,12 @@ export function openTemporaryStage(
     endFirst: (end: () => Promise<void>) => void users.push(end),
     log: openLog("test", "silent"),
     clock: systemClock,
+    // What fetching needs, patient enough for a busy machine.
+    applianceId: "self",
+    health: new SourceHealth({ clock: systemClock, log: openLog("test", "silent"), random: () => 0 }),
+    random: () => 0,
+    hedgeAfterMs: 20_000,
+    totalTimeoutMs: 30_000,
     count: (name: CounterName) => counters[counterPlace[name]]!,
     /** Reads a chunk from where the index says it lies. */
     readChunk: (object: ObjectRecord, chunk: number) =>
@@ -124,12 +139,20 @@ type Answer<Value> = Value | Promise<Value>;
 /** An upstream without a network. Gives right answers unless it is told otherwise. */
 export class ScriptedUpstream implements Upstream {
   readonly name: string;
+  kind: UpstreamKind = "origin";
+  applianceId: string | undefined;
   readonly objects = new Map<string, UpstreamObject>();
   readonly described: UpstreamRequest[] = [];
   readonly fetched: UpstreamRange[] = [];
   /** Asked first; undefined lets the right answer through. */
   beforeDescribe: (request: UpstreamRequest) => Answer<UpstreamFailure | "not-found" | undefined> = () => undefined;
   beforeFetch: (range: UpstreamRange) => Answer<UpstreamFailure | "not-found" | "wrong-bytes" | undefined> = () => undefined;
+
+  /** A range comes in parts of so many bytes, and this is asked after each but the last. */
+  partBytes = Infinity;
+  /** This byte of each range is wrong. */
+  flipAt: number | undefined;
+  betweenParts: (range: UpstreamRange, at: number) => Answer<UpstreamFailure | undefined> = () => undefined;
 
   constructor(name: string, objects: readonly (UpstreamObject & { path: string })[] = []) {
     this.name = name;
@@ -149,11 +172,16 @@ export class ScriptedUpstream implements Upstream {
     if (!object) return "not-found";
     if (object.etag !== range.etag && !range.digested) return { failure: "version-changed", detail: "scripted" };
     for (let at = 0; at < range.into.length; at++) {
-      range.into[at] =
-        before === "wrong-bytes"
-          ? 255 - byteAt({ path: range.path, etag: object.etag }, range.offsetBytes + at)
-          : byteAt({ path: range.path, etag: object.etag }, range.offsetBytes + at);
+      if (at % this.partBytes === 0 && at > 0) {
+        range.onBytes?.(at);
+        const failure = await this.betweenParts(range, at);
+        if (range.signal?.aborted) return { failure: "cancelled", detail: "scripted" };
+        if (failure) return failure;
+      }
+      const right = byteAt({ path: range.path, etag: object.etag }, range.offsetBytes + at);
+      range.into[at] = before === "wrong-bytes" || at === this.flipAt ? 255 - right : right;
     }
+    range.onBytes?.(range.into.length);
     return undefined;
   }
 

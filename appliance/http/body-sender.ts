@@ -1,8 +1,10 @@
-// Sends the bytes of one response from frames, chunk by chunk, never holding more than one frame.
+// Sends the bytes of one response from frames, chunk by chunk, never holding more than one frame; of a chunk that is still arriving, what is there.
 import type { HttpResponse } from "uWebSockets.js";
 import { counterPlace } from "../counters.js";
 import type { FrameArena } from "../memory/frame-arena.js";
-import type { ChunkGetter } from "../serve/chunk-getter.js";
+import { chunkLengthOf } from "../object.js";
+import type { ChunkArrival } from "../serve/chunk-arrival.js";
+import type { ChunkGetter, ChunkOutcome } from "../serve/chunk-getter.js";
 import type { ServedObject } from "../serve/object-finder.js";
 import type { PaceWheel } from "../serve/pace-wheel.js";
 import { Pacer, type PaceOptions } from "../serve/pacer.js";
@@ -14,6 +16,8 @@ export interface BodySenderOptions {
   getter: ChunkGetter;
   /** Wakes the responses that are paced. */
   wheel: PaceWheel;
+  /** Chunks of the response that are asked for before their turn, when they come from upstream. */
+  readAheadChunks: number;
 }
 
 /** A run of bytes of the object, both ends included, with text before it. With `last` < `first` it is the text alone. */
@@ -32,7 +36,7 @@ export interface Body {
   before: Uint8Array;
   parts: readonly BodyPart[];
   totalBytes: number;
-  hops: number;
+  via: readonly string[];
   /** Undefined: as fast as the socket takes it. */
   pace?: PaceOptions | undefined;
 }
@@ -64,6 +68,12 @@ export class BodySender {
   #chunk: number;
   /** Pinned by us; -1 while the next chunk is waited for, or text alone is sent. */
   #frame = -1;
+  /** Of a frame that is still being filled. */
+  #arrival: ChunkArrival | undefined;
+  /** Where the view ends in the chunk. */
+  #viewEnd = 0;
+  /** Ends the wait for the next chunk. */
+  #leave: (() => void) | undefined;
   /** What is being sent, and how many bytes of the response came before it. */
   #view: Uint8Array = noBytes;
   /** The view is the text before a part. */
@@ -88,12 +98,14 @@ export class BodySender {
     this.#pacer = body.pace && new Pacer(body.pace, performance.now());
   }
 
-  /** Begins with the first chunk's frame, whose pin is now ours; status and headers are written. Call it corked. True when all is sent. */
-  send(frame: number, fromUpstream: boolean): boolean {
-    this.#frame = frame;
-    this.#fromUpstream = fromUpstream;
+  /** Begins with the first chunk, whose pin is now ours; status and headers are written. Call it corked. True when all is sent. */
+  send(chunk: Extract<ChunkOutcome, { frame: number }>): boolean {
+    this.#frame = chunk.frame;
+    this.#arrival = chunk.arrival;
+    this.#fromUpstream = chunk.from === "upstream";
+    if (chunk.from === "upstream") this.#readAhead();
     if (this.#body.before.length > 0) this.#takeText(this.#body.before);
-    else this.#take(frame);
+    else this.#take();
     return this.#push(0);
   }
 
@@ -119,19 +131,35 @@ export class BodySender {
   /** The client has gone, or we have closed the connection. */
   abort(): void {
     this.#ended = true;
+    this.#leave?.();
     this.#dropFrame();
   }
 
-  #take(frame: number): void {
-    const { arena, chunkBytes } = this.#options;
-    const start = this.#chunk * chunkBytes;
-    const bytes = arena.bytesOf(frame);
-    const from = Math.max(0, this.#first - start);
-    const to = Math.min(bytes.length, this.#last - start + 1);
-    this.#frame = frame;
+  /** Begins with the bytes of `#frame` that this response wants of its chunk. */
+  #take(): void {
     this.#atText = false;
+    this.#viewEnd = Math.max(0, this.#first - this.#chunk * this.#options.chunkBytes);
+    this.#takeMore();
+  }
+
+  /** Goes on in the same chunk with what is there. False when there is no more of it than was taken before. */
+  #takeMore(): boolean {
+    const { arena } = this.#options;
+    const bytes = arena.bytesOf(this.#frame);
+    const from = this.#viewEnd;
+    const to = Math.min(bytes.length, this.#chunkEnd());
+    if (to <= from) return false;
     this.#view = from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
     if (this.#fromUpstream) this.#readThroughBytes += to - from;
+    this.#viewEnd = to;
+    return true;
+  }
+
+  /** Where the bytes that this response wants of its chunk end. */
+  #chunkEnd(): number {
+    const { chunkBytes } = this.#options;
+    const { sizeBytes } = this.#body.object.record;
+    return Math.min(chunkLengthOf(sizeBytes, chunkBytes, this.#chunk), this.#last - this.#chunk * chunkBytes + 1);
   }
 
   #takeText(text: Uint8Array): void {
@@ -176,30 +204,35 @@ export class BodySender {
     }
   }
 
-  /** Bytes of the `leftBytes` of the view that may be sent now; with 0 we are woken when there may be more. */
+  /** Bytes of the last `leftBytes` of the view that may be sent now; with 0 we are woken when there may be more. */
   #allow(pacer: Pacer, leftBytes: number): number {
-    const skipBytes = this.#view.length - leftBytes;
-    const offsetBytes = this.#sentBefore + skipBytes;
+    const offsetBytes = this.#sentBefore + this.#view.length - leftBytes;
     const left = this.#body.totalBytes - offsetBytes;
     const allowed = pacer.allow(performance.now(), { offsetBytes, leftBytes: left });
     if (allowed > 0) return Math.min(allowed, leftBytes);
     this.#waiting = true;
-    this.#dropFrame();
+    // What is left of the view is taken anew.
+    this.#sentBefore = offsetBytes;
+    this.#viewEnd -= leftBytes;
+    if (this.#fromUpstream) this.#readThroughBytes -= leftBytes;
+    // A chunk that is still arriving is held on to: it might be given up when nobody wants it.
+    if (this.#arrival === undefined || this.#arrival.ended === "whole") this.#dropFrame();
     this.#options.wheel.wait(pacer.waitMs(left), () => {
-      this.#waiting = false;
-      if (!this.#ended) this.#resumePaced(skipBytes);
+      if (!this.#ended) this.#resumePaced();
     });
     return 0;
   }
 
   /** Goes on in the middle of the chunk, which may have left memory meanwhile. */
-  #resumePaced(skipBytes: number): void {
-    const frame = this.#options.arena.pinChunkSurely(this.#body.object.keyWords, this.#chunk);
-    if (frame < 0) return this.#waitForChunk(skipBytes);
-    // Its bytes are counted already.
-    this.#fromUpstream = false;
-    this.#take(frame);
-    this.#response.cork(() => this.#push(skipBytes));
+  #resumePaced(): void {
+    this.#waiting = false;
+    if (this.#frame < 0) {
+      const frame = this.#options.arena.pinChunkSurely(this.#body.object.keyWords, this.#chunk);
+      if (frame < 0) return this.#waitForChunk({ midChunk: true });
+      this.#frame = frame;
+    }
+    this.#takeMore();
+    this.#response.cork(() => this.#push(0));
   }
 
   /** Goes on to what follows the view that is sent. False when that is a chunk that is not in memory. */
@@ -207,10 +240,11 @@ export class BodySender {
     if (this.#atText) {
       // The first part's frame is here already.
       if (this.#frame >= 0) {
-        this.#take(this.#frame);
+        this.#take();
         return true;
       }
     } else {
+      if (this.#arrival && this.#viewEnd < this.#chunkEnd()) return this.#takeMore();
       this.#dropFrame();
       this.#chunk++;
       if (this.#chunk * this.#options.chunkBytes > this.#last) {
@@ -225,7 +259,8 @@ export class BodySender {
     const frame = this.#options.getter.pinAtHand(this.#body.object, this.#chunk);
     if (frame < 0) return false;
     this.#fromUpstream = false;
-    this.#take(frame);
+    this.#frame = frame;
+    this.#take();
     return true;
   }
 
@@ -239,34 +274,65 @@ export class BodySender {
     });
   }
 
-  #waitForChunk(skipBytes = 0, busyTries = 0): void {
-    const { arena, counters, getter } = this.#options;
+  /** Waits for more of the chunk that is arriving, or for the next one. */
+  #waitForChunk({ midChunk = false, busyTries = 0 } = {}): void {
+    const { arena, chunkBytes, getter } = this.#options;
     this.#waiting = true;
-    getter.get(this.#body.object, this.#chunk, this.#body.hops, (outcome) => {
+    if (this.#arrival) return this.#waitForMore(this.#arrival);
+    const firstByte = midChunk ? this.#viewEnd : Math.max(0, this.#first - this.#chunk * chunkBytes);
+    this.#leave = getter.get(this.#body.object, this.#chunk, { via: this.#body.via, firstByte }, (outcome) => {
       this.#waiting = false;
+      this.#leave = undefined;
       if ("frame" in outcome) {
-        if (this.#ended) return arena.unpin(outcome.frame);
-        this.#fromUpstream = outcome.from === "upstream" && skipBytes === 0;
-        this.#take(outcome.frame);
-        this.#response.cork(() => this.#push(skipBytes));
-        return;
-      }
-      if (this.#ended) return;
-      if ("failure" in outcome && outcome.failure === "busy" && busyTries < busyTriesMax) {
+        if (this.#ended) {
+          outcome.arrival?.leave();
+          return arena.unpin(outcome.frame);
+        }
+        this.#frame = outcome.frame;
+        this.#arrival = outcome.arrival;
+        this.#fromUpstream = outcome.from === "upstream";
+        if (outcome.from === "upstream") this.#readAhead();
+        if (midChunk) this.#takeMore();
+        else this.#take();
+        this.#response.cork(() => this.#push(0));
+      } else if (outcome.failure === "busy" && busyTries < busyTriesMax && !this.#ended) {
         this.#waiting = true;
-        return this.#options.wheel.wait(busyPauseMs, () => {
-          if (!this.#ended) this.#waitForChunk(skipBytes, busyTries + 1);
+        this.#options.wheel.wait(busyPauseMs, () => {
+          if (!this.#ended) this.#waitForChunk({ midChunk, busyTries: busyTries + 1 });
         });
-      }
-      // The length was promised: the client can only learn by the connection's end that the rest does not come.
-      counters[counterPlace.responsesBroken]!++;
-      this.#broken = true;
-      this.#response.close();
+      } else this.#break();
     });
+  }
+
+  #waitForMore(arrival: ChunkArrival): void {
+    arrival.whenMore(() => {
+      if (this.#ended) return;
+      if (this.#takeMore()) {
+        this.#waiting = false;
+        this.#response.cork(() => this.#push(0));
+      } else if (arrival.ended === undefined) this.#waitForMore(arrival);
+      else this.#break();
+    });
+  }
+
+  /** The length was promised: the client can only learn by the connection's end that the rest does not come. */
+  #break(): void {
+    if (this.#ended) return;
+    this.#options.counters[counterPlace.responsesBroken]!++;
+    this.#broken = true;
+    this.#response.close();
+  }
+
+  #readAhead(): void {
+    const { chunkBytes, getter, readAheadChunks } = this.#options;
+    const last = Math.min(this.#chunk + readAheadChunks, Math.floor(this.#last / chunkBytes));
+    for (let chunk = this.#chunk + 1; chunk <= last; chunk++) getter.readAhead(this.#body.object, chunk, this.#body.via);
   }
 
   #dropFrame(): void {
     if (this.#frame < 0) return;
+    this.#arrival?.leave();
+    this.#arrival = undefined;
     this.#options.arena.unpin(this.#frame);
     this.#frame = -1;
     this.#view = noBytes;

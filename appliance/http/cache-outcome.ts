@@ -36,19 +36,22 @@ export const cacheOutcomeNames = Object.keys(cacheOutcomes) as CacheOutcome[];
 
 /** Before the seconds of a ttl. */
 export const ttlMark = "; ttl=";
-/** Seconds of a ttl take so much room in a line, with blanks behind them, which count for nothing there (RFC 9110 5.5): so they can be replaced in place. */
 const ttlWidth = 8;
 const ttlMax = 10 ** (ttlWidth - 1) - 1;
 
-export function ttlTextOf(ttlS: number): string {
-  return String(Math.max(-ttlMax, Math.min(ttlMax, ttlS))).padEnd(ttlWidth);
+/**
+ * What follows the mark, of one length whatever the seconds, so that they can be replaced in place: the next header's value has so many more blanks
+ * before it, which count for nothing there (RFC 9110 5.5).
+ */
+export function ttlTextOf(outcome: CacheOutcome, ttlS: number): string {
+  const ttl = String(Math.max(-ttlMax, Math.min(ttlMax, ttlS)));
+  return `${ttl}\r\nX-Cache-Status:${" ".repeat(1 + ttlWidth - ttl.length)}${cacheOutcomes[outcome].xCacheStatus}`;
 }
 
 /** Both headers, each behind a line's end. `ttlS`: seconds until the object has to be looked for anew. */
 export function cacheLinesOf(outcome: CacheOutcome, ttlS: number): string {
   const { cacheStatus, hasTtl, xCacheStatus } = cacheOutcomes[outcome];
-  const ttl = hasTtl ? ttlMark + ttlTextOf(ttlS) : "";
-  return `\r\nX-Cache-Status: ${xCacheStatus}\r\nCache-Status: ${cacheName}; ${cacheStatus}${ttl}`;
+  return `\r\nCache-Status: ${cacheName}; ${cacheStatus}${hasTtl ? ttlMark + ttlTextOf(outcome, ttlS) : `\r\nX-Cache-Status: ${xCacheStatus}`}`;
 }
 
 /** Of an answer that has nothing of the object to give, because its upstreams have not. */

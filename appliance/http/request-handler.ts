@@ -2,11 +2,12 @@
 import type { HttpRequest, HttpResponse } from "uWebSockets.js";
 import { digestsPrefix } from "../../fill-protocol/object-digests.js";
 import type { PlaybackClaims } from "../../fill-protocol/playback-token.js";
+import { applianceHeader, appliancePath, viaMax } from "../../fill-protocol/via-header.js";
 import { counterPlace } from "../counters.js";
 import { fillFailures, type FillFailure } from "../fill-messages.js";
 import type { HeatCounter } from "../heat-table.js";
 import type { FrameArena } from "../memory/frame-arena.js";
-import type { ChunkGetter } from "../serve/chunk-getter.js";
+import type { ChunkGetter, ChunkOutcome } from "../serve/chunk-getter.js";
 import { decideResponse, type BodyDecision, type PartsDecision } from "../serve/decide-response.js";
 import type { FillClient } from "../serve/fill-client.js";
 import type { ObjectFinder, ServedObject } from "../serve/object-finder.js";
@@ -28,16 +29,18 @@ import { Exchange } from "./exchange.js";
 import { multipartBodyOf, multipartBoundary } from "./multipart-body.js";
 import { contentRangeName, ObjectHeads, statusLineOf, writePlainHead, writePreflight } from "./response-head.js";
 
-/** A request that has come through this many appliances is not filled for: the upstreams form a ring. */
-const hopsMax = 4;
 /** Before a token in a path. */
 const tokenPrefix = "/~";
 const retryAfterSeconds = "1";
 const plainText = "text/plain; charset=utf-8";
+/** Fill requests are refused when so much of what the worker can take is in use: players go first. */
+const fillShareMax = 0.9;
 /** Paths of our own; the digests are the only ones that are served. */
 const reservedPrefix = ".millrace/";
 
 export interface RequestHandlerOptions {
+  /** What this appliance calls itself to others. */
+  applianceId: string;
   arena: FrameArena;
   chunkBytes: number;
   counters: Float64Array;
@@ -50,6 +53,9 @@ export interface RequestHandlerOptions {
   redirectBase: string;
   /** Requests under way at once in this worker; beyond it the answer is 503. */
   requestsMax: number;
+  /** Of these, by other appliances that fill. */
+  fillRequestsMax: number;
+  readAheadChunks: number;
   clients: ClientRules;
   /** Undefined: clients may take what they want. */
   limiter?: ClientLimiter | undefined;
@@ -76,6 +82,7 @@ export class RequestHandler {
   /** Whether anything that players say in CMCD is of use. */
   readonly #readsCmcd: boolean;
   #underWay = 0;
+  #fillUnderWay = 0;
   #draining = false;
   #onIdle: (() => void) | undefined;
 
@@ -116,6 +123,7 @@ export class RequestHandler {
     }
     const path = parseObjectPath(target);
     if (path === undefined) return this.#turnAway(response, 400, "That is not the path of an object", headOnly);
+    if (path === appliancePath) return this.#answerWhoItIs(response, headOnly);
     let claims: PlaybackClaims | undefined;
     if (tokens.active) {
       const refusal = this.#admission.refuseToken(response, request, token, path);
@@ -125,6 +133,7 @@ export class RequestHandler {
     if (this.#underWay >= requestsMax) return this.#turnAway(response, 503, "Too many requests are under way", headOnly);
     const exchange = new Exchange(response, request, { method: headOnly ? "HEAD" : "GET", path, place });
     if (this.#options.serverTiming) exchange.startedMs = performance.now();
+    if (exchange.via.length > 0 && this.#refusesToFill(exchange)) return;
     if (path.startsWith(reservedPrefix)) return this.#receiveReserved(exchange);
     const cmcd = this.#readsCmcd ? parseCmcd(cmcdTextOf(request, this.#options.pacing.followPlayers)) : undefined;
     if (cmcd !== undefined || claims !== undefined) this.#heed(exchange, request, { token, claims, cmcd });
@@ -152,6 +161,30 @@ export class RequestHandler {
     warmer?.warm(cmcd, path, (next) => !tokens.active || this.#admission.checkToken(response, request, token, next) === undefined);
   }
 
+  /** Answers a request of another appliance that must not go on. */
+  #refusesToFill(exchange: Exchange): boolean {
+    const { applianceId, counters, fillRequestsMax, requestsMax } = this.#options;
+    if (exchange.via.includes(applianceId) || exchange.via.length >= viaMax) {
+      counters[counterPlace.fillRequestsLooped]!++;
+      this.#fail(exchange, 508, "The upstreams of appliances form a ring");
+      return true;
+    }
+    if (this.#fillUnderWay < fillRequestsMax && this.#underWay < requestsMax * fillShareMax) return false;
+    counters[counterPlace.fillRequestsRefused]!++;
+    this.#fail(exchange, 503, "Busy: fill from another source");
+    return true;
+  }
+
+  #answerWhoItIs(response: HttpResponse, headOnly: boolean): void {
+    this.#book.countStatus(response, 200);
+    writePlainHead(response, 200, { contentType: plainText });
+    response.writeHeader(applianceHeader, this.#options.applianceId);
+    this.#sayClosing(response);
+    if (headOnly) response.writeHeader("Content-Length", "0").endWithoutBody();
+    else response.end();
+    this.#book.close(response);
+  }
+
   #receiveReserved(exchange: Exchange): void {
     this.#options.faults?.[exchange.path]?.();
     if (!exchange.path.startsWith(digestsPrefix)) return this.#fail(exchange, 404, "There is no such object");
@@ -164,9 +197,8 @@ export class RequestHandler {
   /** Asks upstream what the object is, where this appliance fills; goes on with `answer`. */
   #ask(exchange: Exchange, path: string, answer: (object: ServedObject) => void): void {
     if (this.#options.miss !== "fill") return this.#answerMissing(exchange);
-    if (exchange.hops >= hopsMax) return this.#fail(exchange, 502, "The upstreams form a ring");
     this.#watch(exchange);
-    this.#options.finder.ask(path, exchange.hops, (outcome) => {
+    this.#options.finder.ask(path, exchange.via, (outcome) => {
       if (exchange.aborted) return;
       exchange.response.cork(() => {
         exchange.wasUnknown = true;
@@ -204,17 +236,23 @@ export class RequestHandler {
     const { arena, chunkBytes, getter } = this.#options;
     const chunk = Math.floor(firstByte / chunkBytes);
     const frame = getter.pinAtHand(object, chunk);
-    if (frame >= 0) return this.#send(exchange, object, decision, frame, "memory");
+    if (frame >= 0) return this.#send(exchange, object, decision, { frame, from: "memory" }, "memory");
     this.#watch(exchange);
-    const shared = getter.get(object, chunk, exchange.hops, (outcome) => {
+    const shared = getter.isPending(object, chunk);
+    const firstInChunk = firstByte - chunk * chunkBytes;
+    exchange.leave = getter.get(object, chunk, { via: exchange.via, firstByte: firstInChunk }, (outcome) => {
+      exchange.leave = undefined;
       if (exchange.aborted) {
-        if ("frame" in outcome) arena.unpin(outcome.frame);
+        if ("frame" in outcome) {
+          outcome.arrival?.leave();
+          arena.unpin(outcome.frame);
+        }
         return;
       }
       exchange.response.cork(() => {
         if ("frame" in outcome) {
           const how = outcome.from === "upstream" ? missOf(exchange.wasUnknown, shared) : "disk";
-          this.#send(exchange, object, decision, outcome.frame, how);
+          this.#send(exchange, object, decision, outcome, how);
         } else if (outcome.failure === "missing") this.#answerMissing(exchange);
         else this.#failToFill(exchange, outcome.failure, "part of the object");
       });
@@ -222,11 +260,17 @@ export class RequestHandler {
   }
 
   /** Called corked, with the first chunk's frame pinned for us. */
-  #send(exchange: Exchange, object: ServedObject, decision: BodyDecision | PartsDecision, frame: number, how: CacheOutcome): void {
+  #send(
+    exchange: Exchange,
+    object: ServedObject,
+    decision: BodyDecision | PartsDecision,
+    chunk: Extract<ChunkOutcome, { frame: number }>,
+    how: CacheOutcome,
+  ): void {
     this.#writeHead(exchange, object, decision, how);
     const sender = new BodySender(this.#options, exchange.response, this.#bodyOf(exchange, object, decision), () => this.#finish(exchange));
     exchange.sender = sender;
-    if (!sender.send(frame, cacheOutcomes[how].xCacheStatus === "MISS")) this.#watch(exchange);
+    if (!sender.send(chunk)) this.#watch(exchange);
   }
 
   #bodyOf(exchange: Exchange, object: ServedObject, decision: BodyDecision | PartsDecision): Body {
@@ -239,13 +283,13 @@ export class RequestHandler {
         before: noBytes,
         parts: noParts,
         totalBytes: last - first + 1,
-        hops: exchange.hops,
+        via: exchange.via,
         pace: exchange.pace,
       };
     }
     const { contentType } = this.#headsOf(object);
     const { parts, totalBytes } = multipartBodyOf(decision.parts, { contentType, sizeBytes: object.record.sizeBytes });
-    return { object, ...parts[0]!, parts: parts.slice(1), totalBytes, hops: exchange.hops, pace: exchange.pace };
+    return { object, ...parts[0]!, parts: parts.slice(1), totalBytes, via: exchange.via, pace: exchange.pace };
   }
 
   #writeHead(exchange: Exchange, object: ServedObject, decision: BodyDecision | PartsDecision, how: CacheOutcome): void {
@@ -359,9 +403,10 @@ export class RequestHandler {
     if (exchange.watched) return;
     exchange.watched = true;
     this.#options.limiter?.begin(exchange.place);
-    this.#countUnderWay(1);
+    this.#countUnderWay(1, exchange);
     exchange.response.onAborted(() => {
       exchange.aborted = true;
+      exchange.leave?.();
       if (!exchange.sender?.broken) this.#options.counters[counterPlace.responsesAborted]!++;
       exchange.sender?.abort();
       this.#finish(exchange);
@@ -374,18 +419,23 @@ export class RequestHandler {
     if (!exchange.watched) return;
     exchange.watched = false;
     this.#options.limiter?.end(exchange.place);
-    this.#countUnderWay(-1);
+    this.#countUnderWay(-1, exchange);
     if (this.#underWay === 0) this.#onIdle?.();
   }
 
   /** What appliances fetch for each other says nothing new of players. */
-  #countHeat({ sender, hops }: Exchange): void {
-    if (sender && hops === 0 && sender.sentBytes > 0) this.#options.heat.add(sender.object, sender.sentBytes, sender.readThroughBytes);
+  #countHeat({ sender, via }: Exchange): void {
+    if (sender && via.length === 0 && sender.sentBytes > 0)
+      this.#options.heat.add(sender.object, sender.sentBytes, sender.readThroughBytes);
   }
 
-  #countUnderWay(difference: 1 | -1): void {
+  #countUnderWay(difference: 1 | -1, { via }: Exchange): void {
+    const { counters } = this.#options;
     this.#underWay += difference;
-    this.#options.counters[counterPlace.underWay] = this.#underWay;
+    counters[counterPlace.underWay] = this.#underWay;
+    if (via.length === 0) return;
+    this.#fillUnderWay += difference;
+    counters[counterPlace.fillRequestsUnderWay] = this.#fillUnderWay;
   }
 }
 

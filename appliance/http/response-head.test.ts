@@ -9,10 +9,8 @@ test("ObjectHeads replaces the seconds of a ttl in place, whatever their length,
   for (const ttlS of [60, 9, 0, -1, -86_400, 10 ** 12, 60]) {
     const text = heads.headOf("part", "memory", ttlS).toString();
     const shown = Math.min(ttlS, 9_999_999);
-    assert.match(
-      text,
-      new RegExp(`\\r\\nCache-Status: millrace; hit; detail=memory; ttl=${shown} *\\r\\nContent-Type: video/iso.segment$`),
-    );
+    assert.ok(text.includes(`\r\nCache-Status: millrace; hit; detail=memory; ttl=${shown}\r\n`), text);
+    assert.match(text, /\r\nX-Cache-Status: +HIT\r\nContent-Type: video\/iso.segment$/);
     assert.match(text, /^206 Partial Content\r\n/);
   }
   assert.doesNotMatch(heads.headOf("whole", "miss", 5).toString(), /ttl/);
@@ -21,6 +19,6 @@ test("ObjectHeads replaces the seconds of a ttl in place, whatever their length,
 test("ObjectHeads: a tag that looks like a ttl is left alone, as is one that would end its line", () => {
   const heads = new ObjectHeads(record);
   heads.headOf("whole", "memory", 7);
-  assert.match(heads.headOf("whole", "memory", 8).toString(), /ttl=8 *\r\n/);
+  assert.match(heads.headOf("whole", "memory", 8).toString(), /ttl=8\r\n/);
   assert.ok(!new ObjectHeads({ ...record, etag: '"a\r\nX: y"' }).lines.includes("X: y"));
 });

@@ -21,6 +21,7 @@ const reasons: Readonly<Record<number, string>> = {
   502: "Bad Gateway",
   503: "Service Unavailable",
   504: "Gateway Timeout",
+  508: "Loop Detected",
 };
 
 /** Types that players look at and that the general table has otherwise, or not at all. */
@@ -89,7 +90,7 @@ export class ObjectHeads {
     if (made !== undefined) {
       if (this.#ttlsS[place] !== ttlS) {
         const at = made.indexOf(ttlMark, 0, "latin1");
-        if (at >= 0) made.write(ttlTextOf(ttlS), at + ttlMark.length, "latin1");
+        if (at >= 0) made.write(ttlTextOf(outcome, ttlS), at + ttlMark.length, "latin1");
         this.#ttlsS[place] = ttlS;
       }
       return made;

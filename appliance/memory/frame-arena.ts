@@ -4,6 +4,7 @@
 //
 //   pins = -1   owned by one thread, which fills it, empties it, or keeps it in the free list; no one else touches it
 //   pins >= 0   published: its bytes never change; `pins` threads or responses are reading it
+//               arriving: only its first `length` bytes never change; nobody finds it, the thread that fills it hands it out
 //
 // Finding a chunk takes no lock, so a hit never waits for a miss:
 //
@@ -26,6 +27,7 @@
 //
 // Replacement is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP '23): a tenth of the frames
 // are a small queue for newcomers, the rest is the main queue, and a ghost table remembers who left the small queue.
+import { chunkHashOf } from "../chunk-hash.js";
 import { allocatePages } from "./page-memory.js";
 
 const headerWords = 16;
@@ -306,6 +308,60 @@ export class FrameArena {
     }
   }
 
+  /**
+   * Opens an allocated frame to readers while it is still being filled: its first `validBytesOf` bytes are there, and stay. Nobody finds it;
+   * who is handed it is pinned by `pinAgain`. It is pinned once for the caller, who ends with `endArrival` or `abandonArrival`.
+   */
+  beginArrival(frame: number): void {
+    this.#myFrames.delete(frame);
+    // A walker may still know the frame by its last chunk: it must not find that again.
+    this.#chunk[frame] = dropped;
+    Atomics.store(this.#length, frame, 0);
+    Atomics.store(this.#pins, frame, 1);
+    this.#myPins[frame]!++;
+  }
+
+  /** The first `bytes` of an arriving frame are there, and will not change. */
+  setArrived(frame: number, bytes: number): void {
+    Atomics.store(this.#length, frame, bytes);
+  }
+
+  /** How many bytes of a pinned frame are there; of an arriving one it is more each time. */
+  validBytesOf(frame: number): number {
+    return Atomics.load(this.#length, frame);
+  }
+
+  /** All bytes of an arriving frame are there. As `publish`: the answer holds the chunk from now on, pinned once for the caller, whose pin on `frame` it replaces. */
+  endArrival(frame: number, key: Int32Array, chunk: number): number {
+    const hash = hashOf(key, chunk);
+    this.#lock();
+    try {
+      const earlier = this.#find(key, chunk, hash);
+      if (earlier !== none && this.#tryPin(earlier)) {
+        this.#letGo(frame);
+        return earlier;
+      }
+      this.#key.set(key, frame * 4);
+      this.#hash[frame] = hash;
+      this.#heat[frame] = 0;
+      this.#chunk[frame] = chunk;
+      const bucket = hash & (this.#memory.bucketCount - 1);
+      this.#chain[frame] = this.#buckets[bucket]!;
+      Atomics.store(this.#buckets, bucket, frame);
+      this.#append(this.#wasSeenLately(hash) ? mainQueue : smallQueue, frame);
+      return frame;
+    } finally {
+      this.#unlock();
+    }
+  }
+
+  /** The rest of an arriving frame does not come. It is free when the last reader has unpinned it. */
+  abandonArrival(frame: number): void {
+    this.#lock();
+    this.#letGo(frame);
+    this.#unlock();
+  }
+
   /** Makes a chunk unfindable. Who reads it now reads on; the frame is free when the last has unpinned it. */
   drop(key: Int32Array, chunk: number): void {
     const hash = hashOf(key, chunk);
@@ -323,7 +379,7 @@ export class FrameArena {
   /** The valid bytes of a pinned frame; the same view is given again, so it must not outlive the pin. */
   bytesOf(frame: number): Uint8Array {
     const whole = this.wholeFrame(frame);
-    const length = this.#length[frame]!;
+    const length = Atomics.load(this.#length, frame);
     return length === whole.length ? whole : whole.subarray(0, length);
   }
 
@@ -447,6 +503,14 @@ export class FrameArena {
     this.#words[freeCountWord]!++;
   }
 
+  /** Takes the caller's pin off a frame that nobody finds. Those who read it go on: then its turn to be freed comes in the queue. */
+  #letGo(frame: number): void {
+    this.#myPins[frame]!--;
+    if (Atomics.compareExchange(this.#pins, frame, 1, owned) === 1) return this.#free(frame);
+    this.#append(smallQueue, frame);
+    Atomics.sub(this.#pins, frame, 1);
+  }
+
   #append(queue: number, frame: number): void {
     this.#next[frame] = none;
     const tail = this.#words[queue + 1]!;
@@ -494,12 +558,6 @@ export class FrameArena {
   }
 }
 
-/** Object keys are parts of a SHA-256, so their words are spread well; the chunk number is mixed in (murmur3's finaliser). */
 function hashOf(key: Int32Array, chunk: number): number {
-  let hash = key[0]! ^ Math.imul(chunk + 1, 0x9e3779b1);
-  hash ^= hash >>> 16;
-  hash = Math.imul(hash, 0x85ebca6b);
-  hash ^= hash >>> 13;
-  hash = Math.imul(hash, 0xc2b2ae35);
-  return hash ^ (hash >>> 16);
+  return chunkHashOf(key[0]!, chunk);
 }

@@ -1,5 +1,6 @@
 // What a serving worker knows of objects: a small memory before the index, the index before the upstreams.
 import { LRUCache } from "lru-cache";
+import { noVia } from "../../fill-protocol/via-header.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { DescribeOutcome } from "../fill-messages.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
@@ -64,7 +65,7 @@ export class ObjectFinder {
   /** Asks upstream what `path` is. One question at a time, however many requests wait. */
   ask(
     path: string,
-    hops: number,
+    via: readonly string[],
     done: (outcome: { object: ServedObject } | Extract<DescribeOutcome, { failure: unknown }>) => void,
   ): void {
     const finish = (outcome: DescribeOutcome) => {
@@ -77,7 +78,7 @@ export class ObjectFinder {
       return;
     }
     this.#waiting.set(path, [finish]);
-    this.#options.fill.describe(path, { hops, refresh: false }, (outcome) => {
+    this.#options.fill.describe(path, { via, refresh: false }, (outcome) => {
       const finishers = this.#waiting.get(path) ?? [];
       this.#waiting.delete(path);
       for (const each of finishers) each(outcome);
@@ -98,7 +99,7 @@ export class ObjectFinder {
   #refresh(path: string): void {
     if (this.#refreshing.has(path)) return;
     this.#refreshing.add(path);
-    this.#options.fill.describe(path, { hops: 0, refresh: true }, (outcome) => {
+    this.#options.fill.describe(path, { via: noVia, refresh: true }, (outcome) => {
       const { clock, objectsMax, revalidateAfterMs } = this.#options;
       // What was known before is what comes back when no upstream could say anything.
       const isOld =

@@ -7,6 +7,7 @@ import { benchGeneratorCommand } from "./bench-generator-command.js";
 import { benchPeersCommand } from "./bench-peers-command.js";
 import { benchPlayersCommand } from "./bench-players-command.js";
 import { benchPoliciesCommand } from "./bench-policies-command.js";
+import { benchPopularityCommand } from "./bench-popularity-command.js";
 import { benchReportCommand } from "./bench-report-command.js";
 import { addLoadOptions, typedFlags } from "./load-options.js";
 import { integer, percent } from "./option-values.js";
@@ -57,6 +58,7 @@ export function benchCommand(): Command {
   command.addCommand(benchFilesCommand());
   command.addCommand(benchGeneratorCommand());
   command.addCommand(benchPoliciesCommand());
+  command.addCommand(benchPopularityCommand());
   command.addCommand(benchPlayersCommand());
   command.addCommand(benchReportCommand());
   return command;

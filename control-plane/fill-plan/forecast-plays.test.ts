@@ -52,8 +52,8 @@ test("forecastPlays() expects of a new title what new titles get, more where edi
 });
 
 test("forecastPlays() puts an unseen catalog in order of age", () => {
-  const of = forecast([0, 1, 5, 20].map((ageDays) => title(`t${ageDays}`, { ageDays })));
-  const plays = [0, 1, 5, 20].map((ageDays) => of.get(`t${ageDays}`)!.playsPerDay);
+  const of = forecast([0, 1, 5, 20, 900].map((ageDays) => title(`t${ageDays}`, { ageDays })));
+  const plays = [0, 1, 5, 20, 900].map((ageDays) => of.get(`t${ageDays}`)!.playsPerDay);
   assert.deepEqual(
     plays,
     plays.toSorted((a, b) => b - a),

@@ -11,6 +11,8 @@ const priorHalfLifeDays = 7;
 const priorWeightDays = 2;
 /** Titles older than this have no prior: that nobody plays them is known by now. */
 const priorAgeMaxDays = 28;
+/** What a title that nobody plays is worth: less than any play, so that it fills only space that is free, the newest first. */
+const playsPerDayIdle = 1e-6;
 /** What new titles are expected to get where nobody has been seen yet; any number above 0 puts them in order of age. */
 const playsPerDayUnknown = 1;
 /** New titles are expected to do as well as the title at this quantile of those that are played. */
@@ -61,7 +63,8 @@ export function forecastPlays(titles: readonly TitleHistory[], { nowMs, weekdayF
     const prior = age > priorAgeMaxDays ? 0 : (editorialPlaysPerDay || expectedOfNew) * 2 ** (-age / priorHalfLifeDays);
     const priorWeight = prior === 0 ? 0 : priorWeightDays / (priorWeightDays + age);
     const fromPrior = priorWeight * prior;
-    return { titleId, playsPerDay: ((1 - priorWeight) * seen + fromPrior) * weekdayFactor, fromFast, fromSlow, fromPrior };
+    const expected = (1 - priorWeight) * seen + fromPrior + playsPerDayIdle / (1 + age);
+    return { titleId, playsPerDay: expected * weekdayFactor, fromFast, fromSlow, fromPrior };
   });
 }
 

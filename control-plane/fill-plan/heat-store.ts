@@ -2,6 +2,7 @@
 import type { Transaction } from "kysely";
 import type { Clock } from "../../runtime/clock.js";
 import type { Store } from "../store/database.js";
+import { transact } from "../store/transact.js";
 import type { Schema } from "../store/schema.js";
 import { addPlays, advanceHeatClock, dayMs, type HeatClock, type HeatLevel } from "./heat-level.js";
 import { weekdayFactors, weekdayOf, weekdayWeeksMax, type DayBytes } from "./weekday-factors.js";
@@ -51,7 +52,7 @@ export class HeatStore {
   /** Whether the report was new. */
   async apply(report: HeatReport): Promise<boolean> {
     const nowUnixMs = this.#clock.unixMs();
-    return await this.#store.transaction().execute(async (transaction) => {
+    return await transact(this.#store, async (transaction) => {
       // First a write: it makes other copies of the control plane wait that change the same region's heat.
       const region = await takeRegion(transaction, report.regionId, nowUnixMs);
       const cursor = await transaction

@@ -39,7 +39,11 @@ export interface PlacedTitle {
 export interface PlacementOptions {
   /** The placement in force. */
   previous: ReadonlyMap<string, PlacedTitle>;
-  /** Bytes of each member that may be replaced now. Space that is free may always be filled; pinned titles always come. */
+  /**
+   * Bytes of each member that may be replaced now. A title comes while any of them is left, so that a title larger than all of
+   * them can come at all: what it takes too much is the caller's to subtract. Space that is free may always be filled; pinned titles
+   * always come.
+   */
   replaceBytes: (member: ClusterMember) => number;
 }
 
@@ -166,7 +170,7 @@ function limitChurn(
     for (const title of incoming) {
       const spaceBytes = spaces.spaceOf(title, member.chunkBytes);
       const lacking = Math.max(0, spaceBytes - freeBytes);
-      if (lacking > 0 && title.pinnedCopies === 0 && lacking > allowanceBytes) continue;
+      if (lacking > 0 && title.pinnedCopies === 0 && allowanceBytes <= 0) continue;
       while (freeBytes < spaceBytes && staying.length > 0) {
         const gone = staying.pop()!;
         final.get(gone.titleId)!.delete(member.id);

@@ -1,5 +1,6 @@
 // The fill plan in the database: which titles each appliance of each cluster should hold, and what editors say of titles.
 import type { Store } from "../store/database.js";
+import { transact } from "../store/transact.js";
 import type { PlacedTitle } from "./place-titles.js";
 
 /** MySQL's TEXT takes 65,535 bytes. */
@@ -50,7 +51,7 @@ export class PlanStore {
   }
 
   async read(): Promise<StoredPlan> {
-    return await this.#store.transaction().execute(async (transaction) => {
+    return await transact(this.#store, async (transaction) => {
       const row = await transaction.selectFrom("fill_plan").selectAll().where("id", "=", 1).executeTakeFirst();
       const parts = await transaction.selectFrom("fill_plan_part").selectAll().orderBy("cluster_id").orderBy("part").execute();
       const clusters = new Map<string, ClusterPlan>();
@@ -72,7 +73,7 @@ export class PlanStore {
 
   /** Puts `clusters` in force in the place of generation `known`. False when another copy of the control plane was faster. */
   async replace(known: number, clusters: Iterable<ClusterPlan>, plannedAtUnixMs: number): Promise<boolean> {
-    return await this.#store.transaction().execute(async (transaction) => {
+    return await transact(this.#store, async (transaction) => {
       const row = { id: 1, generation: known + 1, planned_at_unix_ms: plannedAtUnixMs };
       if (known === 0) {
         const there = await transaction.selectFrom("fill_plan").select("id").where("id", "=", 1).executeTakeFirst();

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { objectKeyOf, objectKeyWords, type ObjectRecord } from "../object.js";
 import { ChunkStore } from "./chunk-store.js";
-import { ManifestKeeper } from "./manifest-keeper.js";
+import { ManifestPinner } from "./manifest-pinner.js";
 import { objectOf, openTemporaryStage } from "./temporary-stage.js";
 
 /** Twelve frames of ten bytes, forty slots. */
-async function openKeeper(context: TestContext, objects: readonly ObjectRecord[]) {
+async function openPinner(context: TestContext, objects: readonly ObjectRecord[]) {
   const stage = openTemporaryStage(context, { frames: 12 });
   const { arena, chunkBytes, index, publish } = stage;
   const store = new ChunkStore({ ...stage, waitingMax: 100, onHeldChanged: () => {} });
@@ -21,7 +21,7 @@ async function openKeeper(context: TestContext, objects: readonly ObjectRecord[]
     }
   }
   const kept: { chunks: number; bytes: number }[] = [];
-  const keeper = new ManifestKeeper({ ...stage, bytesMax: 4 * chunkBytes, onKept: (each) => kept.push(each) });
+  const keeper = new ManifestPinner({ ...stage, bytesMax: 4 * chunkBytes, onPinned: (each) => kept.push(each) });
   stage.endFirst(() => keeper.stop());
   const rush = () => {
     for (let chunk = 0; chunk < 100; chunk++) arena.unpin(publish(objectOf("rush", 1000), chunk));
@@ -34,9 +34,9 @@ async function openKeeper(context: TestContext, objects: readonly ObjectRecord[]
   return { ...stage, keeper, kept, rush, inMemory };
 }
 
-test("ManifestKeeper reads the head of the manifest into memory and keeps it there through a rush, and no more than it may", async (context) => {
+test("ManifestPinner reads the head of the manifest into memory and keeps it there through a rush, and no more than it may", async (context) => {
   const [a, b] = [objectOf("a", 30), objectOf("b", 30)];
-  const { arena, keeper, kept, rush, inMemory } = await openKeeper(context, [a, b]);
+  const { arena, keeper, kept, rush, inMemory } = await openPinner(context, [a, b]);
   rush();
   assert.ok(!inMemory(a, 0));
   keeper.setManifest(["unknown", "a", "b"]);
@@ -52,9 +52,9 @@ test("ManifestKeeper reads the head of the manifest into memory and keeps it the
   assert.equal(arena.counts().pinned, 4);
 });
 
-test("ManifestKeeper lets go of what has left the head, of what was purged, and of everything when it stops", async (context) => {
+test("ManifestPinner lets go of what has left the head, of what was purged, and of everything when it stops", async (context) => {
   const [a, b] = [objectOf("a", 30), objectOf("b", 30)];
-  const { arena, index, keeper, rush, inMemory } = await openKeeper(context, [a, b]);
+  const { arena, index, keeper, rush, inMemory } = await openPinner(context, [a, b]);
   keeper.setManifest(["a"]);
   await keeper.look();
   assert.equal(arena.counts().pinned, 3);
