@@ -1,6 +1,8 @@
 // What the threads of an appliance say to each other. Plain data, sent by structured clone.
 import type { MessagePort } from "node:worker_threads";
 import type { TokenKey } from "../fill-protocol/token-key.js";
+import type { RankedSources } from "./fill/escalation.js";
+import type { SourceStatus } from "./fill/source-health.js";
 import type { DiskDescription } from "./disk/disk-set.js";
 import type { ObjectRecord } from "./object.js";
 import type { TokenRules } from "./serve/token-checker.js";
@@ -58,7 +60,22 @@ export interface FillProgress {
   bytesHeld: number;
   /** Objects that could not be filled in the last round, with why; at most 20. */
   failed: { path: string; reason: string }[];
+  state: FillState;
+  /** Objects that nobody may be asked for yet who has them. */
+  waiting: number;
+  /** Over the last seconds. */
+  bytesPerSecond: number;
+  /** At that rate; null when nothing moves. */
+  etaSeconds: number | null;
+  /** When the next fill window opens, or a moment ago when one is open; null: not within two days. */
+  opensUnixMs: number | null;
+  underWay: { path: string; bytes: number; bytesHeld: number; urgent: boolean }[];
+  sources: SourceStatus[];
 }
+
+/** out-of-hours: no fill window is open, and nothing urgent is lacking. waiting: for sources that have what is lacking. */
+export const fillStates = ["filling", "done", "paused", "out-of-hours", "waiting"] as const;
+export type FillState = (typeof fillStates)[number];
 
 /** What of the manifest the disks keep, and what was cut off because it is larger than its share of them. */
 export interface ManifestKept {
@@ -74,7 +91,9 @@ export interface ManifestKept {
 export type MainToFill =
   /** There is a new manifest in `file`. */
   | { type: "manifest"; file: string }
-  | { type: "sources"; id: number; urls: string[] }
+  /** Undefined: the control plane does not answer. */
+  | { type: "sources"; id: number; ranked: RankedSources | undefined }
+  | { type: "pause-fill"; paused: boolean }
   /** The keys to sign tokens for other appliances with, from now on. */
   | { type: "token-keys"; keys: readonly TokenKey[] }
   | DiskMessage

@@ -15,6 +15,7 @@ import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
 import { ConnectionCensus } from "./agent/connection-census.js";
 import { DiskInventory } from "./agent/disk-inventory.js";
+import { EscalationFile } from "./agent/escalation-file.js";
 import { HeatJournal } from "./agent/heat-journal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
@@ -28,7 +29,7 @@ import { DiskMonitor } from "./disk/disk-monitor.js";
 import { ioThreadsOf, readsPerDiskOf } from "./disk/io-threads.js";
 import { openDisks } from "./disk/open-disks.js";
 import { probeDisk } from "./disk/probe-disk.js";
-import { slabGeometryOf } from "./disk/slab-geometry.js";
+import { fullSlotsPerExtent, slabGeometryOf } from "./disk/slab-geometry.js";
 import type { FillProgress, FillToMain, MainToFill, ManifestKept } from "./fill-messages.js";
 import { openUpstream } from "./fill/open-upstream.js";
 import { allocateHeat, HeatCollector, type ObjectHeatSums } from "./heat-table.js";
@@ -51,6 +52,8 @@ import type { FillWorkerData } from "./worker-data.js";
 
 /** Heads of requests may be this long; beyond it the answer is 431. Signed URLs and CMCD headers need more than the engine's 4 KiB. */
 const requestHeadBytesMax = 16_384;
+/** Hits are counted in so many bytes for each extent, which is four whole chunks or many short ones; see chunk-hits.ts. */
+const hitBytesPerExtent = 16;
 /** Workers are given this long to close after the drain; then the process ends anyway. Everything acknowledged is on disk by then. */
 const closeTimeoutMs = 2000;
 /** Often enough that a crash costs little and the tables of the workers do not fill up. */
@@ -70,7 +73,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   // Mistyped URLs are found here, by name, and not in a worker.
   for (const upstream of settings.upstreams)
     await openUpstream(upstream, { connections: 1, connectTimeoutMs: 1, silenceTimeoutMs: 1 }).close();
-  const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url);
+  const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url, settings.controlPlane.key);
   await lockIndex(settings.index);
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
@@ -99,7 +102,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const limiterMemory = settings.limits.perClient && allocateClientLimiter(settings.workers + 1);
   const sessionMemory = allocateSessionCounter();
   const sessions = new SessionCounter(sessionMemory);
-  const hits = allocateChunkHits(disks.disks.reduce((sum, { slotCount }) => sum + slotCount, 0));
+  const hits = allocateChunkHits(disks.disks.reduce((sum, { extentCount }) => sum + extentCount * hitBytesPerExtent, 0));
   const shared = { applianceId, arena: arenaMemory, counters, vitals, diskStates: disks.memory, hits, readsPerDisk: readsPerDisk.reads };
   const heatMemory = allocateHeat(settings.workers);
 
@@ -109,6 +112,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   let pinned = { chunks: 0, bytes: 0 };
   let kept: ManifestKept | undefined;
   let member: FleetMember | undefined;
+  let heat: HeatJournal | undefined;
   let inventory: DiskInventory | undefined;
   let serving: ServeWorkers | undefined;
   const monitor = new DiskMonitor({
@@ -143,6 +147,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     log,
   });
   const registry = openApplianceMetrics({
+    fillProgress: () => progress,
     arena,
     counters,
     vitals,
@@ -150,7 +155,6 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     disks,
     monitor,
     sessions,
-    slotBytes: geometry.slotBytes,
     manifestKept: () => kept,
   });
   const bootId = randomUUID();
@@ -194,6 +198,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       disks: storage.statuses(),
       manifest: kept ? manifestStatusOf(kept) : null,
       fill: progress ?? null,
+      heat: heat ? { reportsWaiting: heat.counts.waiting, reportsDropped: heat.counts.dropped } : null,
     }),
     actions: {
       "/disks/add": (body) => whenLive(() => storage.addDisk(body)),
@@ -203,9 +208,15 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         if (whyNotReady !== "draining") process.kill(process.pid, "SIGTERM");
         return { state: "draining", deadlineSeconds: settings.drain.deadline / 1000 };
       },
+      "/fill/pause": async () => pauseFill(true),
+      "/fill/resume": async () => pauseFill(false),
       "/purge": (body) => whenLive(() => storage.purge(body)),
     },
   });
+  const pauseFill = (paused: boolean) => {
+    tellFill({ type: "pause-fill", paused });
+    return { paused };
+  };
   const whenLive = async (action: () => Promise<unknown>) => {
     if (whyNotReady) throw new OperatingError("not-ready", `Cannot do this now: the appliance is ${whyNotReady}`, { retryable: true });
     return action();
@@ -257,7 +268,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     tellFill({ type: "token-keys", keys: rules.keys });
   };
   const manifest = new ManifestFile(settings.index);
-  const heat = new HeatJournal({ folder: join(settings.index, "heat"), clock: systemClock, log, intervalMs: settings.heat.interval });
+  heat = new HeatJournal({ folder: join(settings.index, "heat"), clock: systemClock, log, intervalMs: settings.heat.interval });
   const heatCollector = new HeatCollector(heatMemory, settings.workers);
   const collectHeat = () => {
     const collected = new Map<string, ObjectHeatSums>();
@@ -267,7 +278,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const heldBytes = () =>
     disks.disks
       .filter(({ diskNumber }) => !disks.isAway(diskNumber))
-      .reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
+      .reduce((sum, { diskNumber }) => sum + disks.usedBytesOf(diskNumber), 0);
   const self: ApplianceSelf = {
     identity: () => ({
       applianceId: applianceId!,
@@ -279,7 +290,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       capacityBytes: BigInt(
         disks.disks
           .filter(({ diskNumber }) => !disks.isLost(diskNumber))
-          .reduce((sum, { slotCount }) => sum + slotCount * settings.chunk, 0),
+          .reduce((sum, { extentCount }) => sum + extentCount * fullSlotsPerExtent * settings.chunk, 0),
       ),
       chunkBytes: settings.chunk,
       softwareVersion: packageVersion,
@@ -347,6 +358,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         }
       },
       manifest,
+      escalation: new EscalationFile(join(settings.index, "escalation.json")),
       onManifest: () => tellFill({ type: "manifest", file: manifest.path }),
       heat,
     });
@@ -358,7 +370,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     else if (message.type === "emptying") void storage.noteEmptying(message.progress);
     else if (message.type === "ask-sources") {
       const { id, path } = message;
-      void (member?.rankSources(path) ?? Promise.resolve([])).then((urls) => tellFill({ type: "sources", id, urls }));
+      void Promise.resolve(member?.rankSources(path)).then((ranked) => tellFill({ type: "sources", id, ranked }));
     }
   });
   const { accessLog } = settings;
@@ -404,7 +416,6 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       },
       log,
     });
-  announceReady({ port, adminPort: admin.port, dataUrl });
 
   onStop(async (reason) => {
     log.info({ reason }, "draining");
@@ -434,6 +445,8 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       endNow();
     }
   });
+  // Last: whoever waits for this may send a signal at once.
+  announceReady({ port, adminPort: admin.port, dataUrl });
 }
 
 function watchConnections(limiter: ClientLimiter, port: number): ConnectionCensus {

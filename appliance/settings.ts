@@ -3,8 +3,9 @@ import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { logLevels } from "../runtime/log.js";
 import { byteSizeSetting, durationSetting } from "../runtime/settings-file.js";
-import { slabGeometryOf } from "./disk/slab-geometry.js";
 import { accessLogFormats } from "./http/access-log.js";
+import { fullSlotsPerExtent, slabGeometryOf } from "./disk/slab-geometry.js";
+import { isTimeZone, parseTimeOfDay } from "./fill/fill-window.js";
 import { frameCountMin } from "./memory/frame-arena.js";
 import type { ClientLimits } from "./serve/client-limiter.js";
 import { parseClientPrefix } from "./serve/client-prefix.js";
@@ -21,6 +22,8 @@ const clientPrefix = z
 const workersMax = 64;
 /** Slot headers and the frame table are made for chunks up to this. */
 const chunkBytesMax = 64 * 2 ** 20;
+
+const timeOfDay = z.string().refine((text) => parseTimeOfDay(text) !== undefined, "Expected a time of day such as 02:00, to 24:00");
 
 const fillSettings = z
   .strictObject({
@@ -42,6 +45,22 @@ const fillSettings = z
     totalTimeout: durationSetting().default(30_000),
     /** Chunks of the range that a response is sending which are asked for before their turn, when they come from upstream. */
     readAhead: z.number().int().min(0).max(64).default(2),
+    /** Hours in which the manifest is filled, by the clock on the wall; none: always. Urgent objects are filled at any hour. */
+    windows: z
+      .array(z.strictObject({ from: timeOfDay, to: timeOfDay }))
+      .max(24)
+      .default([]),
+    /** Whose clock on the wall: an IANA name; by default the system's. */
+    timeZone: z
+      .string()
+      .refine(isTimeZone, "Expected the name of a time zone, such as Europe/Berlin")
+      .default(() => Intl.DateTimeFormat().resolvedOptions().timeZone),
+    /** What the manifest takes at most, of all sources together; without it as fast as it goes. */
+    maxBytesPerSecond: byteSizeSetting().optional(),
+    /** What the manifest writes to one disk at most; without it only reads limit it. */
+    maxDiskBytesPerSecond: byteSizeSetting().optional(),
+    /** A disk whose reads have a p99 above this is written to less, down to 4 MiB a second. */
+    readP99Limit: durationSetting().default(50),
   })
   .prefault({});
 
@@ -151,6 +170,8 @@ export const applianceSettings = z
           endpoint: z.string().optional(),
           /** For s3. */
           region: z.string().optional(),
+          /** What the manifest takes from it at most per second. Requests are not held back. */
+          maxBytesPerSecond: byteSizeSetting().optional(),
         }),
       )
       .max(64),
@@ -169,7 +190,16 @@ export const applianceSettings = z
     pacing: pacingSettings,
     /** Chunks that a player names in CMCD (nor, nrr) as its next are brought into memory before it asks. */
     cmcd: z.strictObject({ warm: z.boolean().default(true) }).prefault({}),
-    controlPlane: z.strictObject({ url: z.string() }).optional(),
+    controlPlane: z
+      .strictObject({
+        url: z.string(),
+        /** Shows who we are where the control plane asks: millrace control-plane appliance-key --id ID. */
+        key: z
+          .string()
+          .regex(/^[\w-]{43}$/, "Expected the output of millrace control-plane appliance-key")
+          .optional(),
+      })
+      .optional(),
     site: z
       .strictObject({ id: name, cluster: name.optional(), role: z.enum(["edge", "storage"]).default("edge") })
       .prefault({ id: "site-1" }),
@@ -254,16 +284,16 @@ export const applianceSettings = z
       context.addIssue({ code: "custom", path: ["memory", "pinManifest"], message: "Expected at most a third of ram" });
     }
     const paths = new Set<string>();
-    const { slotBytes } = slabGeometryOf(settings.chunk);
+    const { extentBytes } = slabGeometryOf(settings.chunk);
     for (const [place, disk] of settings.disks.entries()) {
       if (paths.has(disk.path))
         context.addIssue({ code: "custom", path: ["disks", place, "path"], message: `${disk.path} is named twice` });
       paths.add(disk.path);
-      if (disk.size < slotBytes) {
+      if (disk.size < extentBytes) {
         context.addIssue({
           code: "custom",
           path: ["disks", place, "size"],
-          message: `Expected room for at least one slot of ${slotBytes} bytes: a header of 4 KiB and a chunk in whole pages`,
+          message: `Expected room for at least one extent of ${extentBytes} bytes: ${fullSlotsPerExtent} chunks with their headers, in whole pages`,
         });
       }
     }

@@ -165,7 +165,8 @@ export class ChunkFetcher {
     const { applianceId, arena, chunkBytes, clock, counters, findDigests, health, hedgeAfterMs, log, random, totalTimeoutMs, upstreams } =
       this.#options;
     const { object, chunk, via, sources = [] } = flight.request;
-    const frame = arena.allocate();
+    const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
+    const frame = arena.allocate(lengthBytes);
     if (frame < 0) {
       counters[counterPlace.framesShort]!++;
       return { failure: "busy" };
@@ -175,7 +176,6 @@ export class ChunkFetcher {
       arena.giveBack(frame);
       return { failure: "version-changed" };
     }
-    const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
     const key = objectKeyOf(object);
     const objectKey = key.toString("hex");
     arena.beginArrival(frame);

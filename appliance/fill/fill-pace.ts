@@ -104,3 +104,50 @@ export class WriteBudgets {
     Object.assign(budget, { takenBytes: 0, readTimes: times, lookedAtMs: nowMs });
   }
 }
+
+/** Where a chunk comes from, and goes to. */
+export interface PacedChunk {
+  /** The escalation step that it is fetched by, with that step's limit; 0 = none. */
+  scope: string;
+  stepBytesPerSecond: number;
+  /** The upstream that is asked first, by its name. */
+  source: string | undefined;
+  diskNumber: number | undefined;
+}
+
+export interface FillPaceOptions {
+  clock: Clock;
+  /** Of the whole appliance; 0 = no limit. */
+  bytesPerSecond: number;
+  /** Of upstreams that have a limit of their own, by their names. */
+  upstreamBytesPerSecond: ReadonlyMap<string, number>;
+  budgets: WriteBudgets;
+}
+
+/** All limits that a chunk of the manifest is under. What requests fetch is not held back by any of them. */
+export class FillPace {
+  readonly #options: FillPaceOptions;
+  readonly #box: ByteRate;
+  readonly #upstreams: ReadonlyMap<string, ByteRate>;
+  readonly #steps = new Map<string, ByteRate>();
+
+  constructor(options: FillPaceOptions) {
+    const { bytesPerSecond, clock, upstreamBytesPerSecond } = options;
+    this.#options = options;
+    this.#box = new ByteRate(bytesPerSecond, clock);
+    this.#upstreams = new Map([...upstreamBytesPerSecond].map(([name, limit]) => [name, new ByteRate(limit, clock)]));
+  }
+
+  /** Takes `bytes` from every limit; the answer is how long to wait before they may move. */
+  take(bytes: number, { scope, stepBytesPerSecond, source, diskNumber }: PacedChunk): number {
+    let step = this.#steps.get(scope);
+    if (!step) this.#steps.set(scope, (step = new ByteRate(0, this.#options.clock)));
+    step.bytesPerSecond = stepBytesPerSecond;
+    return Math.max(
+      this.#box.take(bytes),
+      step.take(bytes),
+      this.#upstreams.get(source ?? "")?.take(bytes) ?? 0,
+      diskNumber === undefined ? 0 : this.#options.budgets.take(diskNumber, bytes),
+    );
+  }
+}

@@ -129,7 +129,8 @@ test("FillService fills an object although the control plane names a source that
   await until(() => toMain.some(({ type }) => type === "ask-sources"));
   const question = toMain.find((message) => message.type === "ask-sources");
   assert.ok(question?.type === "ask-sources");
-  service.handle({ type: "sources", id: question.id, urls: ["gopher://x/"] });
+  const sources = [{ url: "gopher://x/", scope: "cluster", hops: 0, applianceId: "" } as const];
+  service.handle({ type: "sources", id: question.id, ranked: { sources, steps: [], validSeconds: 0 } });
   await until(() => index.chunksHeldOf(objectKeyOf(object)) === 10);
   await service.stop();
 });

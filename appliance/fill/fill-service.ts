@@ -6,6 +6,7 @@ import { systemClock } from "../../runtime/clock.js";
 import type { Log } from "../../runtime/log.js";
 import { messageOf } from "../../runtime/operating-error.js";
 import type { DiskSet } from "../disk/disk-set.js";
+import type { SlabGeometry } from "../disk/slab-geometry.js";
 import type { SlotWriter } from "../disk/slot-writer.js";
 import type { FillToMain, FillToServe, MainToFill, ServeToFill } from "../fill-messages.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
@@ -19,11 +20,15 @@ import { readManifestFile } from "../manifest-file.js";
 import { ManifestFiller } from "./manifest-filler.js";
 import { keptName, ManifestKeeper } from "./manifest-keeper.js";
 import { ObjectDescriber } from "./object-describer.js";
+import type { RankedSources } from "./escalation.js";
+import type { FillPace } from "./fill-pace.js";
+import type { FillWindows } from "./fill-window.js";
+import { SourceFinder } from "./source-finder.js";
 import { SourceHealth } from "./source-health.js";
 import type { Upstream } from "./upstream.js";
 
-/** Appliances that the control plane named as sources are kept open, this many. */
-const sourcesOpenMax = 64;
+/** In the index: a pause outlives a restart. */
+const pausedName = "fillPaused";
 /** Digests of objects that chunks are fetched of, kept decoded: every chunk asks for them. */
 const digestsBytesMax = 64 * 2 ** 20;
 /** How soon the loss of a disk is noticed here, and what it held of the manifest is fetched again. */
@@ -38,6 +43,7 @@ export interface FillServiceOptions extends Pick<ChunkStoreOptions, "demandShare
   chunkBytes: number;
   counters: Float64Array;
   disks: DiskSet;
+  geometry: SlabGeometry;
   index: ChunkIndex;
   log: Log;
   fetchesMax: number;
@@ -48,6 +54,8 @@ export interface FillServiceOptions extends Pick<ChunkStoreOptions, "demandShare
   hedgeAfterMs: number;
   totalTimeoutMs: number;
   openSource: (url: string, applianceId: string) => Upstream;
+  pace: FillPace;
+  windows: FillWindows;
   toMain: (message: FillToMain) => void;
   upstreams: readonly Upstream[];
   writer: SlotWriter;
@@ -67,22 +75,23 @@ export class FillService {
   readonly #lookTimer: NodeJS.Timeout;
   readonly #store: ChunkStore;
   readonly #ports = new Set<MessagePort>();
-  readonly #sources: LRUCache<string, Upstream>;
-  readonly #sourceQuestions = new Map<number, (urls: readonly string[]) => void>();
+  readonly #sourceQuestions = new Map<number, (ranked: RankedSources | undefined) => void>();
   #nextQuestion = 1;
 
   constructor(options: FillServiceOptions) {
     this.#options = options;
     const { applianceId, arena, chunkBytes, counters, hedgeAfterMs, index, log, totalTimeoutMs, upstreams } = options;
     this.#health = new SourceHealth({ clock: systemClock, log, random: Math.random });
-    this.#sources = new LRUCache({ max: sourcesOpenMax, dispose: (upstream) => void upstream.close() });
     const kept = new KeptObjects(index.getMeta<KeptList>(keptName) ?? []);
     this.#store = new ChunkStore({
       ...options,
       kept,
       waitingMax: Math.max(1, Math.floor(arena.frameCount / 4)),
       clock: systemClock,
-      onHeldChanged: (paths) => options.toMain({ type: "held-changed", paths: [...paths] }),
+      onHeldChanged: (paths) => {
+        options.toMain({ type: "held-changed", paths: [...paths] });
+        this.#filler.noteChanged(paths);
+      },
     });
     this.#describer = new ObjectDescriber({
       applianceId,
@@ -122,8 +131,14 @@ export class FillService {
       describer: this.#describer,
       fetcher: this.#fetcher,
       index,
+      disks: options.disks,
+      finder: new SourceFinder({ ask: (path) => this.#askSources(path), clock: systemClock, log, openSource: options.openSource }),
+      pace: options.pace,
       parallelMax: options.manifestFetchesMax,
-      askSources: (path) => this.#askSources(path),
+      paused: index.getMeta<boolean>(pausedName) ?? false,
+      sourceStatuses: () => this.#health.statuses(),
+      upstreams,
+      windows: options.windows,
       onProgress: (progress) => options.toMain({ type: "progress", progress }),
       store: this.#store,
     });
@@ -224,8 +239,12 @@ export class FillService {
         void this.#takeManifest(message.file);
         return;
       case "sources":
-        this.#sourceQuestions.get(message.id)?.(message.urls);
+        this.#sourceQuestions.get(message.id)?.(message.ranked);
         this.#sourceQuestions.delete(message.id);
+        return;
+      case "pause-fill":
+        this.#filler.setPaused(message.paused);
+        void this.#options.index.putMeta(pausedName, message.paused);
         return;
       case "serve":
         this.serve(message.port);
@@ -304,25 +323,18 @@ export class FillService {
     return digests;
   }
 
-  async #askSources(path: string): Promise<readonly Upstream[]> {
+  async #askSources(path: string): Promise<RankedSources | undefined> {
     const id = this.#nextQuestion++;
-    const urls = await new Promise<readonly string[]>((resolve) => {
-      this.#sourceQuestions.set(id, resolve);
-      this.#options.toMain({ type: "ask-sources", id, path });
-      setTimeout(() => {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
         this.#sourceQuestions.delete(id);
-        resolve([]);
-      }, sourcesTimeoutMs).unref();
-    });
-    return urls.flatMap((url) => {
-      try {
-        const open = this.#sources.get(url) ?? this.#options.openSource(url, "");
-        this.#sources.set(url, open);
-        return [open];
-      } catch (error) {
-        this.#options.log.warn({ path, url, error: messageOf(error) }, "a source cannot be used");
-        return [];
-      }
+        resolve(undefined);
+      }, sourcesTimeoutMs);
+      this.#sourceQuestions.set(id, (ranked) => {
+        clearTimeout(timer);
+        resolve(ranked);
+      });
+      this.#options.toMain({ type: "ask-sources", id, path });
     });
   }
 }

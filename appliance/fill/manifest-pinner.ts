@@ -1,5 +1,6 @@
 // Keeps the head of the manifest in memory: its chunks are read from disk and stay pinned, so that no rush for other things drives them out.
 import type { DiskSet } from "../disk/disk-set.js";
+import { slotShapeOf, type SlabGeometry } from "../disk/slab-geometry.js";
 import type { SlotReader, SlotReadOutcome } from "../disk/slot-reader.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
 import type { FrameArena } from "../memory/frame-arena.js";
@@ -13,8 +14,9 @@ export interface ManifestPinnerOptions {
   chunkBytes: number;
   disks: DiskSet;
   index: ChunkIndex;
+  geometry: SlabGeometry;
   reader: SlotReader;
-  /** Memory for what is kept, in whole frames. */
+  /** Chunks that are kept, in bytes. */
   bytesMax: number;
   onPinned: (kept: { chunks: number; bytes: number }) => void;
 }
@@ -55,21 +57,22 @@ export class ManifestPinner {
 
   async #look(): Promise<void> {
     const { arena, bytesMax, chunkBytes, index, onPinned } = this.#options;
-    const framesMax = Math.floor(bytesMax / chunkBytes);
     const paths = this.#paths;
     const next: number[] = [];
     let bytes = 0;
     index.seeLatest();
     for (const path of paths) {
-      if (next.length >= framesMax || this.#stopped) break;
+      if (bytes >= bytesMax || this.#stopped) break;
       const object = index.findObject(path);
       if (!object) continue;
       const chunks = chunkCountOf(object.sizeBytes, chunkBytes);
-      for (let chunk = 0; chunk < chunks && next.length < framesMax && !this.#stopped; chunk++) {
+      for (let chunk = 0; chunk < chunks && !this.#stopped; chunk++) {
+        const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
+        if (bytes + lengthBytes > bytesMax) break;
         const frame = await this.#pin(object, chunk);
         if (frame < 0) continue;
         next.push(frame);
-        bytes += chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
+        bytes += lengthBytes;
       }
     }
     for (const frame of this.#kept) arena.unpin(frame);
@@ -79,24 +82,25 @@ export class ManifestPinner {
 
   /** The chunk's frame, pinned; -1 when it is not here, or cannot be read: requests find out why, and do something about it. */
   async #pin(object: ObjectRecord, chunk: number): Promise<number> {
-    const { arena, chunkBytes, disks, index, reader } = this.#options;
+    const { arena, chunkBytes, disks, geometry, index, reader } = this.#options;
     const objectKey = objectKeyOf(object);
     const words = objectKeyWords(objectKey);
     const atHand = arena.pinChunkSurely(words, chunk);
     if (atHand >= 0) return atHand;
     const place = index.findChunk(objectKey, chunk);
     if (!place || !disks.isOnline(place.diskNumber)) return -1;
+    const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
+    const { headerBytes } = slotShapeOf(geometry, lengthBytes, object);
     let frame = -1;
     const into = () => {
-      frame = arena.allocate();
+      frame = arena.allocate(lengthBytes);
       return frame < 0 ? undefined : arena.wholeFrame(frame);
     };
     const giveBack = () => {
       if (frame >= 0) arena.giveBack(frame);
     };
-    const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
     const outcome = await new Promise<SlotReadOutcome>((resolve) =>
-      reader.read({ ...place, objectKey, chunk, lengthBytes, into, onLateEnd: giveBack }, resolve),
+      reader.read({ ...place, objectKey, chunk, lengthBytes, headerBytes, into, onLateEnd: giveBack }, resolve),
     );
     if (outcome === "ok") return arena.publish(frame, words, chunk, lengthBytes);
     if (outcome !== "late") giveBack();

@@ -87,6 +87,23 @@ export class ObjectDescriber {
     return question.answer;
   }
 
+  /**
+   * Asks a source that need not be trusted what `wanted` is, and takes it over when the digests that it sends prove it: the tag is made from them.
+   * Undefined when they do not, or when a later version is known.
+   */
+  async learn(wanted: { path: string; etag: string; sizeBytes: number }, source: Upstream): Promise<ObjectRecord | undefined> {
+    const { applianceId, hedgeAfterMs, index } = this.#options;
+    const { path } = wanted;
+    if (!isObjectPath(path)) return undefined;
+    const answer = await orLate(source.describe({ path, via: [applianceId] }), hedgeAfterMs);
+    if (typeof answer === "string" || "failure" in answer || !answer.digests) return undefined;
+    if (answer.etag !== wanted.etag || answer.sizeBytes !== wanted.sizeBytes) return undefined;
+    const known = index.findObject(path);
+    if (known && known.etag !== answer.etag && known.lastModifiedUnixMs > answer.lastModifiedUnixMs) return undefined;
+    const outcome = await this.#remember(path, answer);
+    return "object" in outcome ? outcome.object : undefined;
+  }
+
   async #ask(path: string, via: readonly string[], question: Question, lastResort: Upstream | undefined): Promise<DescribeOutcome> {
     const { applianceId, hedgeAfterMs, index, log, upstreams } = this.#options;
     const throughUs = [...via, applianceId];
