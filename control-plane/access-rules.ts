@@ -26,7 +26,6 @@ const accessRules: Readonly<Record<string, Readonly<Record<string, AccessRule>>>
     RenewLease: appliance,
     RevokeSession: staff,
     ListAppliances: { allow: ["operator", "appliance", "service"] },
-    RevokeSession: staff,
   },
   "millrace.fill.v1.FillService": { FetchManifest: appliance, RankSources: appliance, ReportHoldings: appliance, ReportHeat: appliance },
   "millrace.catalog.v1.CatalogService": { PublishTitle: staff, ListTitles: anyone, GetTitle: anyone },
