@@ -92,6 +92,11 @@ export class ChunkGetter {
     return frame;
   }
 
+  /** Whether somebody waits for the chunk already. */
+  isPending(object: ServedObject, chunk: number): boolean {
+    return this.#pending.has(nameOf(object, chunk));
+  }
+
   /**
    * Calls `done` once, later, unless the answer, `leave`, is called before. All that wait for one chunk share one read, or one fetch; a fetch that
    * nobody waits for any more may be given up.

@@ -28,6 +28,8 @@ export class ObjectFinder {
   readonly #options: ObjectFinderOptions;
   readonly #objects: LRUCache<string, ServedObject>;
   readonly #refreshing = new Set<string>();
+  /** Known paths of which no upstream could say anything at the last look. */
+  readonly #unreachable = new Set<string>();
   readonly #waiting = new Map<string, ((outcome: DescribeOutcome) => void)[]>();
 
   constructor(options: ObjectFinderOptions) {
@@ -48,6 +50,16 @@ export class ObjectFinder {
     // A negative age is a clock that was set back: no reason to trust the date.
     if (ageMs > this.#options.revalidateAfterMs || ageMs < 0) this.#refresh(path);
     return object;
+  }
+
+  /** Seconds until a newer version of it is looked for; below 0 when it is time. */
+  ttlSecondsOf({ record }: ServedObject): number {
+    return Math.floor((record.checkedUnixMs + this.#options.revalidateAfterMs - this.#options.clock.unixMs()) / 1000);
+  }
+
+  /** Whether a newer version was looked for in vain, because no upstream answered. */
+  isUnreachable({ record }: ServedObject): boolean {
+    return this.#unreachable.has(record.path);
   }
 
   /** Asks upstream what `path` is. One question at a time, however many requests wait. */
@@ -90,6 +102,12 @@ export class ObjectFinder {
     if (this.#refreshing.has(path)) return;
     this.#refreshing.add(path);
     this.#options.fill.describe(path, { via: noVia, refresh: true }, (outcome) => {
+      const { clock, objectsMax, revalidateAfterMs } = this.#options;
+      // What was known before is what comes back when no upstream could say anything.
+      const isOld =
+        "object" in outcome ? clock.unixMs() - outcome.object.checkedUnixMs > revalidateAfterMs : outcome.failure !== "not-found";
+      if (!isOld) this.#unreachable.delete(path);
+      else if (this.#unreachable.size < objectsMax) this.#unreachable.add(path);
       if ("object" in outcome) this.#remember(path, outcome.object);
       else if (outcome.failure === "not-found") this.#objects.delete(path);
       // An upstream that is away is not asked again by every request.
