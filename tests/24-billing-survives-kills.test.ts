@@ -67,8 +67,13 @@ billing: { every: 200ms, provider: { kind: sandbox, url: "${bankUrl}", webhookSe
   const gateway = await start(t, ["gateway", "--config", gatewayConfig]);
   const webhook = `http://127.0.0.1:${gateway.ready["port"]}/api/billing/provider-event`;
   const bank = await start(t, [
-    ...["payment-sandbox", "--port", "0", "--file", bankFile, "--later", "300ms"],
-    ...["--webhook", webhook, "--secret", webhookSecret, "--twice", "0.5"],
+    "payment-sandbox",
+    "--port=0",
+    `--file=${bankFile}`,
+    "--later=300ms",
+    `--webhook=${webhook}`,
+    `--secret=${webhookSecret}`,
+    "--twice=0.5",
   ]);
   const bankUrl = `http://127.0.0.1:${bank.ready["port"]}/`;
   await first.running.kill();
