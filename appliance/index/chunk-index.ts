@@ -588,7 +588,7 @@ export class ChunkIndex {
   #cut(cut: CutExtentOfDisk): void {
     const earlier = this.findExtent(cut);
     if (earlier?.slotPages === cut.slotPages && earlier.epoch === cut.epoch) return;
-    for (const left of [...this.slotsOfExtent(cut)]) this.#forgetSlot(left, left);
+    for (const left of Array.from(this.slotsOfExtent(cut))) this.#forgetSlot(left, left);
     void this.#extents.put(extentKeyOf(cut), cutValueOf(cut));
   }
 
