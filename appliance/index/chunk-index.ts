@@ -460,7 +460,7 @@ export class ChunkIndex {
     let visited = 0;
     let last = slot;
     for (const { key, value } of this.#slots.getRange({ start: slotKeyOf({ diskNumber, slot }), end, limit: count })) {
-      last = key.readUInt32BE(2);
+      last = key.readUIntBE(2, 5);
       visit(last, value.readUInt32BE(chunkKeyBytes) * 1000, value);
       visited++;
     }
