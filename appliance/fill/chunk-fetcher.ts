@@ -181,7 +181,16 @@ export class ChunkFetcher {
     arena.beginArrival(frame);
     flight.frame = frame;
     const download = new ChunkDownload({
-      ...{ clock, counters, digests, health, hedgeAfterMs, log, object, objectKey, random, totalTimeoutMs },
+      clock,
+      counters,
+      digests,
+      health,
+      hedgeAfterMs,
+      log,
+      object,
+      objectKey,
+      random,
+      totalTimeoutMs,
       offsetBytes: chunk * chunkBytes,
       into: arena.wholeFrame(frame).subarray(0, lengthBytes),
       sources: health.order(sources, flight.request.upstreams ?? upstreams, objectKey),

@@ -340,3 +340,25 @@ test("ChunkIndex survives kill -9 in mid-commit: what was committed is there, an
     await index.close();
   }
 });
+
+test("visitUsedSlots() walks the slots of one disk in slices, each once, with stamp and key; also slots beyond 32 bits", async (context) => {
+  const index = openIndex(context);
+  const object = versionOf("a", 1);
+  await index.putObject(object, undefined);
+  const slots = [0, 1, 7, 300, 2 ** 32 - 1, 2 ** 32, 2 ** 33 + 5];
+  await index.commitChunks(slots.map((slot, chunk) => ({ ...placed(object, chunk, 1, slot), stampUnixMs: 5000 + chunk * 1000 })));
+  await index.commitChunks([placed(object, 50, 0, 9), placed(object, 51, 2, 9)]);
+  for (const count of [1, 2, 3, 7, 100]) {
+    const seen: number[] = [];
+    let turns = 0;
+    for (let from: number | undefined = 0; from !== undefined; turns++) {
+      assert.ok(turns <= slots.length, "the walk does not end");
+      from = index.visitUsedSlots({ diskNumber: 1, slot: from }, count, (slot, stampUnixMs, content) => {
+        assert.equal(stampUnixMs, 5000 + seen.length * 1000);
+        assert.deepEqual(content.subarray(0, 16), objectKeyOf(object));
+        seen.push(slot);
+      });
+    }
+    assert.deepEqual(seen, slots);
+  }
+});

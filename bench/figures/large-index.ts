@@ -29,7 +29,7 @@ export const largeIndex: FigureMaker = {
         "byte of a chunk that came from its slot. Memory: after that, and after the free slots of all disks were read and a load was served.",
     );
     figure.method(
-      "Lookups: single ones at random, in a process of its own with the index in the page cache. Rebuild: from headers of slots of 4 KiB chunks.",
+      "Lookups: single ones at random, in the bench's process, with the index in the page cache. Rebuild: from headers of slots of 4 KiB chunks.",
     );
     await writeObjectFiles(files, objects);
     const start = () => ApplianceUnderTest.start({ folder: run.scratch, ramBytes, disks, upstreamUrl: `file://${files}/`, cores: null });
@@ -68,7 +68,7 @@ export const largeIndex: FigureMaker = {
         if (fromDisk < 1) figure.fault("the first byte after a restart did not come from a disk");
         if (round > 0) continue;
         await appliance.until(
-          async (one) => (await one.status()).disks.reduce((sum, { usedBytes }) => sum + usedBytes, 0) >= chunks * slotBytes,
+          async (one) => (await one.status()).disks.reduce((sum, disk) => sum + disk.chunks, 0) >= chunks,
           "reading the free slots",
           120_000,
         );

@@ -7,6 +7,7 @@ import type { ServiceCalls } from "../service-calls.js";
 import { toProtocolHolds, toProtocolRejected } from "../steering/steering-service.js";
 import type { TitleGate } from "../fill-plan/title-gate.js";
 import type { Steering } from "../steering/steering.js";
+import type { StreamAdmission } from "./stream-admission.js";
 import { entryPathOf, objectsForPlayback, urlOf } from "./playback-answer.js";
 import type { UrlSigner } from "./url-signer.js";
 
@@ -16,14 +17,16 @@ export interface PlaybackServiceOptions {
   /** Undefined: URLs carry no token. */
   signer: UrlSigner | undefined;
   liveness: TitleGate;
+  /** Undefined: anyone may play. */
+  admission: StreamAdmission | undefined;
 }
 
 export function makePlaybackService(
   calls: ServiceCalls,
-  { catalog, steering, signer, liveness }: PlaybackServiceOptions,
+  { catalog, steering, signer, liveness, admission }: PlaybackServiceOptions,
 ): PlaybackServiceServer {
   return {
-    startPlayback: calls.unary(async ({ titleId, clientAddress }) => {
+    startPlayback: calls.unary(async ({ titleId, clientAddress }, { caller }) => {
       const { title, objects } = await readTitle(catalog, titleId);
       const wanted = objectsForPlayback(title, objects).map(({ path, etag }) => ({ path, etag }));
       if (entryPathOf(title) === undefined || wanted.length === 0) {
@@ -40,6 +43,8 @@ export function makePlaybackService(
       liveness.check(titleId, wanted, matchedPrefix?.siteIds ?? []);
       const token = signer?.sign({ paths: wanted.map(({ path }) => path), clientAddress });
       const baseOf = (dataUrl: string) => (token === undefined ? dataUrl : `${dataUrl}~${token}/`);
+      // Last, so that a title that can't play takes no slot.
+      const stream = await admission?.admit(caller, titleId);
       return {
         titleId,
         name: title.name,
@@ -52,6 +57,9 @@ export function makePlaybackService(
           holds: toProtocolHolds(candidate.holds),
         })),
         rejected: toProtocolRejected(rejected),
+        streamId: stream?.streamId ?? "",
+        streamExpiresAtUnixMs: BigInt(stream?.expiresAtUnixMs ?? 0),
+        heightMax: stream?.heightMax ?? 0,
       };
     }),
   };
