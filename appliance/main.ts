@@ -14,6 +14,7 @@ import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
+import { HeadroomMeter } from "./agent/headroom.js";
 import { HoldingsReporter } from "./agent/holdings-reporter.js";
 import { readLease, writeLease } from "./agent/lease-file.js";
 import { StorageControl } from "./agent/storage-control.js";
@@ -196,6 +197,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const leaseFile = join(settings.index, "lease.json");
   const role = settings.site.role === "edge" ? ApplianceRole.APPLIANCE_ROLE_EDGE : ApplianceRole.APPLIANCE_ROLE_STORAGE;
   const heldBytes = () => disks.disks.reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
+  const headroom = new HeadroomMeter(() => disks.disks.map(({ path }) => path));
   const self: ApplianceSelf = {
     identity: () => ({
       applianceId: applianceId!,
@@ -228,6 +230,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       })),
     requestHeadroom: () =>
       whyNotReady ? 0 : Math.max(0, settings.workers * settings.limits.requestsPerWorker - sumCounter(counters, "underWay")),
+    headroom: () => headroom.read(),
     isDraining: () => whyNotReady === "draining",
   };
   const holdings = new HoldingsReporter(

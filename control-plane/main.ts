@@ -1,4 +1,5 @@
 // The control plane's process: the only place of it that constructs.
+import { randomBytes } from "node:crypto";
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { openAdminServer } from "../runtime/admin-server.js";
 import { systemClock, type Clock } from "../runtime/clock.js";
@@ -12,6 +13,7 @@ import { ApplianceStore } from "./fleet/appliance-store.js";
 import { countFleet, logNewlyOffline, makeFleetService, restoreFleet } from "./fleet/fleet-service.js";
 import { FleetRegistry } from "./fleet/fleet-registry.js";
 import { HoldingsRegister } from "./fleet/holdings-register.js";
+import { Numbering } from "./fleet/numbering.js";
 import { FillServiceService } from "../fill-protocol/generated/millrace/fill/v1/fill.js";
 import { FleetServiceService } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { openMetrics } from "./metrics.js";
@@ -22,7 +24,14 @@ import { SteeringServiceService } from "./protocol/generated/millrace/steering/v
 import { openGrpcServer } from "./server.js";
 import { makeServiceCalls } from "./service-calls.js";
 import type { ControlPlaneSettings } from "./settings.js";
+import { openDecisionLog } from "./steering/decision-log.js";
+import { openGeoLocator } from "./steering/geo-locator.js";
+import { ThroughputReports } from "./steering/order-pathways.js";
+import { openRouting } from "./steering/routing.js";
+import { SessionLedger } from "./steering/session-ledger.js";
+import { SteeringFleet } from "./steering/steering-fleet.js";
 import { makeSteeringService } from "./steering/steering-service.js";
+import { SteeringSessions } from "./steering/steering-sessions.js";
 import { Steering } from "./steering/steering.js";
 import { openStore } from "./store/database.js";
 
@@ -52,10 +61,28 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   const store = await openStore(settings.database);
   const catalog = new CatalogStore(store);
   const applianceStore = new ApplianceStore(store);
-  const registry = new FleetRegistry({ clock, expiresAfterMs: settings.fleet.expiresAfter });
-  const holdings = new HoldingsRegister();
+  const numbers = new Numbering();
+  const { heartbeatEvery, expiresAfter, drainedAfter, selfPreservation } = settings.fleet;
+  const registry = new FleetRegistry({
+    clock,
+    expiresAfterMs: expiresAfter,
+    heartbeatEveryMs: heartbeatEvery,
+    drainedAfterMs: drainedAfter,
+    preservation: { ...selfPreservation, forMs: selfPreservation.for },
+  });
+  const holdings = new HoldingsRegister(numbers);
   const planner = new ManifestPlanner(catalog, clock);
-  const steering = new Steering({ registry, holdings, sites: settings.sites, steering: settings.steering, metrics });
+  const routing = openRouting(settings, { clock, log });
+  const { nominalBitsPerSecond, reservationValidFor, contentSteeringTtl, geoDatabase } = settings.steering;
+  const fleet = new SteeringFleet({ registry, numbers, onSite: (siteId) => routing.noteSite(siteId) });
+  const decisionLog = settings.steering.decisionLog && openDecisionLog(settings.steering.decisionLog, { log, boxes: () => fleet.boxes() });
+  const ledger = new SessionLedger({
+    validForMs: reservationValidFor,
+    onEnd: (sessionId) => decisionLog?.writeEnd(clock.unixMs(), sessionId),
+  });
+  const geo = geoDatabase === undefined ? undefined : openGeoLocator(geoDatabase);
+  const steering = new Steering({ routes: routing.table, fleet, holdings, ledger, geo, decisionLog, limits: settings.steering, clock, metrics });
+  const sessions = new SteeringSessions(settings.steering.sessionSecret ?? randomBytes(32).toString("hex"));
   const calls = makeServiceCalls({ log, metrics });
   const knownAppliances = await restoreFleet({ registry, store: applianceStore });
 
@@ -71,6 +98,12 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
         heartbeatEveryMs: settings.fleet.heartbeatEvery,
         expiresAfterMs: settings.fleet.expiresAfter,
         leaseValidForMs: settings.lease.validFor,
+        onChange: (applianceId) => fleet.refresh(applianceId),
+        sessionsEndInSeconds: ({ identity, state }) => {
+          const box = state === "draining" ? fleet.get(identity.applianceId) : undefined;
+          const endsAtMs = box && ledger.lastEndOn(box);
+          return endsAtMs === undefined ? 0 : Math.ceil(Math.max(0, endsAtMs - clock.monotonicMs()) / 1000);
+        },
         log,
       }),
     },
@@ -82,11 +115,24 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
       definition: CatalogServiceService,
       implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.catalogChanged(), clock, log }),
     },
-    { definition: SteeringServiceService, implementation: makeSteeringService(calls, { steering, catalog }) },
-    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering }) },
+    {
+      definition: SteeringServiceService,
+      implementation: makeSteeringService(calls, {
+        steering,
+        catalog,
+        sessions,
+        throughput: new ThroughputReports(),
+        contentSteeringTtlMs: contentSteeringTtl,
+        clock,
+      }),
+    },
+    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering, sessions, nominalBitsPerSecond, clock }) },
   ]);
   let draining = false;
-  const watch = setInterval(() => logNewlyOffline({ registry, log }), settings.fleet.heartbeatEvery);
+  const watch = setInterval(() => {
+    logNewlyOffline({ registry, log });
+    ledger.expire(clock.monotonicMs());
+  }, heartbeatEvery);
   metrics.countAppliances(() => countFleet(registry, metrics.appliances));
   const admin = await openAdminServer({
     ...settings.admin,
@@ -96,6 +142,7 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
       draining,
       grpcPort: server.port,
       database: settings.database,
+      steering: { ...routing.status(), sessions: ledger.size, decisionsDropped: decisionLog?.dropped ?? 0 },
       appliances: registry.list().map(({ identity, state }) => ({ id: identity.applianceId, siteId: identity.siteId, state })),
     }),
   });
@@ -108,7 +155,9 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     close: async () => {
       draining = true;
       clearInterval(watch);
+      routing.close();
       await server.drain();
+      await decisionLog?.close();
       await store.destroy();
       await admin.close();
     },

@@ -128,6 +128,8 @@ async function joinFleet(t: TestContext, port: number, { id, siteId, holds }: { 
     disks: [],
     requestHeadroom: 100,
     holdingsSequence: 1n,
+    headroom: undefined,
+    sentAtUnixMs: 0n,
   };
   const beat = () =>
     new Promise<HeartbeatResponse>((resolve, reject) =>
@@ -200,7 +202,7 @@ test("an appliance joins, is steered to, falls silent, is taken out, and is told
   assert.equal(box.first.registerAgain, false);
   const state = async () => (await client.listAppliances({})).appliances[0]?.state;
   assert.equal(await state(), ApplianceState.APPLIANCE_STATE_LIVE);
-  const ranked = async () => (await client.rankAppliances({ clientAddress: "127.0.0.1", paths: ["x"] })).ranked.length;
+  const ranked = async () => (await client.rankAppliances({ clientAddress: "127.0.0.1", paths: ["x"], everyBox: true, sessionId: "", bitsPerSecond: 0n })).ranked.length;
   assert.equal(await ranked(), 1);
   box.fallSilent();
   await waitUntil("offline", async () => (await state()) === ApplianceState.APPLIANCE_STATE_OFFLINE);

@@ -52,6 +52,7 @@ async function openBench(
     },
     renewLease: (_call, done) => done(null, { lease: undefined }),
     listAppliances: (_call, done) => done(null, { appliances: [] }),
+    fetchRegistry: (_call, done) => done(null, { version: 1n, whole: true, appliances: [], preserving: false }),
   };
   const fill: FillServiceServer = {
     fetchManifest: (call) => call.end(),
@@ -87,7 +88,8 @@ async function openBench(
       totals: () => ({ requests: 0n, bytesSent: 0n, bytesFilled: 0n, heldBytes: 0n }),
       disks: () => [],
       requestHeadroom: () => 1,
-      isDraining: () => draining,
+      headroom: () => undefined,
+    isDraining: () => draining,
     },
     lease: undefined,
     onLease: () => {},

@@ -5,6 +5,7 @@ import {
   ApplianceState,
   type ApplianceIdentity,
   type DiskStatus,
+  type Headroom,
   type Lease,
   type ServingTotals,
 } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
@@ -28,6 +29,7 @@ export interface ApplianceSelf {
   disks: () => DiskStatus[];
   /** Requests that could be taken more; 0 when draining. */
   requestHeadroom: () => number;
+  headroom: () => Headroom | undefined;
   isDraining: () => boolean;
 }
 
@@ -138,6 +140,8 @@ export class FleetMember {
       disks: self.disks(),
       requestHeadroom: self.requestHeadroom(),
       holdingsSequence: holdings.acknowledgedSequence,
+      headroom: self.headroom(),
+      sentAtUnixMs: BigInt(clock.unixMs()),
     });
     if (answer.registerAgain) {
       this.#registered = false;

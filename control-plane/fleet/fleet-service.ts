@@ -4,6 +4,7 @@ import {
   ApplianceRole,
   ApplianceState as ProtocolState,
   type ApplianceIdentity,
+  type ApplianceStatus,
   type FleetServiceServer,
   type Lease as ProtocolLease,
 } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
@@ -12,7 +13,7 @@ import type { Log } from "../../runtime/log.js";
 import { OperatingError } from "../../runtime/operating-error.js";
 import type { Metrics } from "../metrics.js";
 import type { ServiceCalls } from "../service-calls.js";
-import { applianceStates, type ApplianceState, type Lease } from "./appliance.js";
+import { applianceStates, whyUnhealthy, type Appliance, type ApplianceState, type Lease } from "./appliance.js";
 import type { ApplianceStore } from "./appliance-store.js";
 import { appliancesMax, type FleetRegistry } from "./fleet-registry.js";
 import type { HoldingsRegister } from "./holdings-register.js";
@@ -32,11 +33,31 @@ export interface FleetServiceOptions {
   heartbeatEveryMs: number;
   expiresAfterMs: number;
   leaseValidForMs: number;
+  /** Told of every Register and heartbeat. */
+  onChange: (applianceId: string) => void;
+  /** Of one that drains: until the last session that was sent there should have ended or moved; 0 when there is none. */
+  sessionsEndInSeconds: (appliance: Appliance) => number;
   log: Log;
 }
 
 export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptions): FleetServiceServer {
   const { registry, holdings, store, clock, log } = options;
+  const statusOf = (appliance: Appliance): ApplianceStatus => {
+    const { applianceId } = appliance.identity;
+    return {
+      identity: appliance.identity,
+      state: protocolStates[appliance.state],
+      lastHeartbeatUnixMs: BigInt(appliance.lastHeartbeatUnixMs),
+      totals: appliance.totals,
+      disks: [...appliance.disks],
+      requestHeadroom: appliance.requestHeadroom,
+      objectsHeld: holdings.wholeCountOf(applianceId),
+      headroom: appliance.headroom,
+      unhealthy: whyUnhealthy(appliance) ?? "",
+      safeToPowerOff: appliance.state === "drained",
+      drainedInSeconds: Math.max(registry.drainedInSeconds(applianceId), options.sessionsEndInSeconds(appliance)),
+    };
+  };
   return {
     register: calls.unary(async ({ identity, bootId }) => {
       const mistakes = identity ? mistakesInIdentity(identity) : ["identity is missing"];
@@ -54,6 +75,7 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
         throw superseded("register", applianceId);
       }
       holdings.startBoot(applianceId, bootId);
+      options.onChange(applianceId);
       const nowUnixMs = clock.unixMs();
       const known = registry.leaseOf(applianceId);
       const lease = leaseAtRegister(known, { nowUnixMs, validForMs: options.leaseValidForMs, newLeaseId: randomUUID });
@@ -84,7 +106,10 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
         totals: { requests, bytesSent, bytesFilled, heldBytes },
         disks,
         requestHeadroom,
+        headroom: request.headroom,
+        sentAtUnixMs: request.sentAtUnixMs === 0n ? undefined : Number(request.sentAtUnixMs),
       });
+      options.onChange(applianceId);
       if (verdict === "superseded") throw superseded("take the heartbeat of", applianceId);
       const appliance = registry.get(applianceId);
       if (verdict === "register-again" || !appliance) return { registerAgain: true, reportAllHoldings: false, manifestVersion: 0n };
@@ -111,17 +136,12 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
       return { lease: toProtocolLease(lease) };
     }),
 
-    listAppliances: calls.unary(() => ({
-      appliances: registry.list().map((appliance) => ({
-        identity: appliance.identity,
-        state: protocolStates[appliance.state],
-        lastHeartbeatUnixMs: BigInt(appliance.lastHeartbeatUnixMs),
-        totals: appliance.totals,
-        disks: [...appliance.disks],
-        requestHeadroom: appliance.requestHeadroom,
-        objectsHeld: holdings.wholeCountOf(appliance.identity.applianceId),
-      })),
-    })),
+    listAppliances: calls.unary(() => ({ appliances: registry.list().map(statusOf) })),
+
+    fetchRegistry: calls.unary(({ knownVersion }) => {
+      const { version, whole, appliances } = registry.changesSince(Number(knownVersion));
+      return { version: BigInt(version), whole, appliances: appliances.map(statusOf), preserving: registry.isPreserving() };
+    }),
   };
 }
 
@@ -150,6 +170,7 @@ export function countFleet(registry: FleetRegistry, gauge: Metrics["appliances"]
 const protocolStates: Readonly<Record<ApplianceState, ProtocolState>> = {
   live: ProtocolState.APPLIANCE_STATE_LIVE,
   draining: ProtocolState.APPLIANCE_STATE_DRAINING,
+  drained: ProtocolState.APPLIANCE_STATE_DRAINED,
   offline: ProtocolState.APPLIANCE_STATE_OFFLINE,
 };
 

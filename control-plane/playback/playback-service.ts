@@ -1,19 +1,29 @@
 // PlaybackService over gRPC: catalog and steering in one call.
+import { randomUUID } from "node:crypto";
+import type { Clock } from "../../runtime/clock.js";
 import { OperatingError } from "../../runtime/operating-error.js";
 import { readTitle } from "../catalog/catalog-service.js";
 import type { CatalogStore } from "../catalog/catalog-store.js";
 import type { PlaybackServiceServer } from "../protocol/generated/millrace/playback/v1/playback.js";
 import type { ServiceCalls } from "../service-calls.js";
 import { toProtocolHolds, toProtocolRejected } from "../steering/steering-service.js";
+import type { SteeringSessions } from "../steering/steering-sessions.js";
 import type { Steering } from "../steering/steering.js";
 import { entryPathOf, objectsForPlayback, urlOf } from "./playback-answer.js";
+
+/** A player may ask where to play for so long after it began: the longest film, paused over a night. */
+const steeringSessionMs = 24 * 3_600_000;
 
 export interface PlaybackServiceOptions {
   catalog: CatalogStore;
   steering: Steering;
+  sessions: SteeringSessions;
+  nominalBitsPerSecond: number;
+  clock: Clock;
 }
 
-export function makePlaybackService(calls: ServiceCalls, { catalog, steering }: PlaybackServiceOptions): PlaybackServiceServer {
+export function makePlaybackService(calls: ServiceCalls, options: PlaybackServiceOptions): PlaybackServiceServer {
+  const { catalog, steering, sessions, nominalBitsPerSecond, clock } = options;
   return {
     startPlayback: calls.unary(async ({ titleId, clientAddress }) => {
       const { title, objects } = await readTitle(catalog, titleId);
@@ -23,7 +33,11 @@ export function makePlaybackService(calls: ServiceCalls, { catalog, steering }: 
           source: titleId,
         });
       }
-      const { ranked, rejected } = steering.rank(clientAddress, wanted);
+      const id = randomUUID();
+      // All encodes together are more than a player ever needs at once: a small film reserves little.
+      const wholeBitsPerSecond = (title.sizeBytes * 8) / Math.max(1, title.durationSeconds);
+      const bitsPerSecond = Math.max(1, Math.min(nominalBitsPerSecond, wholeBitsPerSecond));
+      const { ranked, rejected } = steering.rank(clientAddress, wanted, { sessionId: id, bitsPerSecond });
       if (ranked.length === 0) {
         const why =
           rejected.length === 0 ? "no appliance has registered" : `all ${rejected.length} appliances are offline, draining or full`;
@@ -41,6 +55,7 @@ export function makePlaybackService(calls: ServiceCalls, { catalog, steering }: 
           holds: toProtocolHolds(candidate.holds),
         })),
         rejected: toProtocolRejected(rejected),
+        steeringSession: sessions.nameOf({ id, titleId, bitsPerSecond, expiresUnixMs: clock.unixMs() + steeringSessionMs }),
       };
     }),
   };

@@ -40,6 +40,8 @@ export interface StartPlaybackResponse {
   /** Best first. */
   urls: PlaybackUrl[];
   rejected: RejectedAppliance[];
+  /** Names this playback to SteerContent. */
+  steeringSession: string;
 }
 
 function createBaseStartPlaybackRequest(): StartPlaybackRequest {
@@ -262,7 +264,7 @@ export const PlaybackUrl: MessageFns<PlaybackUrl> = {
 };
 
 function createBaseStartPlaybackResponse(): StartPlaybackResponse {
-  return { titleId: "", name: "", durationSeconds: 0, urls: [], rejected: [] };
+  return { titleId: "", name: "", durationSeconds: 0, urls: [], rejected: [], steeringSession: "" };
 }
 
 export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
@@ -281,6 +283,9 @@ export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
     }
     for (const v of message.rejected) {
       RejectedAppliance.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.steeringSession !== "") {
+      writer.uint32(50).string(message.steeringSession);
     }
     return writer;
   },
@@ -338,6 +343,14 @@ export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
             message.rejected.push(RejectedAppliance.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.steeringSession = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -367,6 +380,11 @@ export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
       rejected: globalThis.Array.isArray(object?.rejected)
         ? object.rejected.map((e: any) => RejectedAppliance.fromJSON(e))
         : [],
+      steeringSession: isSet(object.steeringSession)
+        ? globalThis.String(object.steeringSession)
+        : isSet(object.steering_session)
+        ? globalThis.String(object.steering_session)
+        : "",
     };
   },
 
@@ -386,6 +404,9 @@ export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
     }
     if (message.rejected?.length) {
       obj.rejected = message.rejected.map((e) => RejectedAppliance.toJSON(e));
+    }
+    if (message.steeringSession !== "") {
+      obj.steeringSession = message.steeringSession;
     }
     return obj;
   },
