@@ -1,4 +1,4 @@
-// The steering decision, for every player: from the sites in order and what is wanted to ranked boxes. It makes no garbage but its answer, and
+// The steering decision, for every player: from the sites in order and what is wanted to ranked boxes. It makes next to no garbage, and
 // looks at the nearest sites only, until it has enough.
 //
 //   1. Per site: H drops the unhealthy, C marks those that do not hold everything. Both are written down.
@@ -44,32 +44,38 @@ export interface SteeringQuery {
 /** C: content, does not hold all that is asked for. H: health. */
 export type RejectionLetter = "C" | "H";
 
+/** Is written over by the next decision of the same maker. */
 export interface Decision {
-  ranked: Box[];
+  readonly ranked: readonly Box[];
   /** Boxes with a letter, in the order in which they were looked at. One with C, or strained, may still be ranked, behind the others. */
-  rejected: Box[];
-  letters: RejectionLetter[];
+  readonly rejected: readonly Box[];
+  readonly letters: readonly RejectionLetter[];
 }
 
-/** Boxes of one class (such as edges that hold) in rank order, over the sites looked at so far. */
+/** Boxes of one class (such as edges that hold) in rank order, over the sites looked at so far. Its arrays are used again and again. */
 class RankedClass {
   readonly boxes: Box[] = [];
   readonly #scores: number[] = [];
+  count = 0;
   #siteStart = 0;
 
+  clear(): void {
+    this.count = 0;
+  }
+
   startSite(): void {
-    this.#siteStart = this.boxes.length;
+    this.#siteStart = this.count;
   }
 
   /** Puts `box` at its place among those of its site, of which `keep` are kept. */
   insert(box: Box, score: number, keep: number): void {
     const { boxes } = this;
     const scores = this.#scores;
-    if (boxes.length - this.#siteStart >= keep) {
-      if (score <= scores[boxes.length - 1]!) return;
-      boxes.length--;
-    }
-    let at = boxes.length;
+    let at = this.count;
+    if (at - this.#siteStart >= keep) {
+      if (score <= scores[at - 1]!) return;
+      at--;
+    } else this.count++;
     for (; at > this.#siteStart && scores[at - 1]! < score; at--) {
       boxes[at] = boxes[at - 1]!;
       scores[at] = scores[at - 1]!;
@@ -79,83 +85,109 @@ class RankedClass {
   }
 }
 
-export function decide(fleet: SteeringFleet, query: SteeringQuery, limits: SteeringLimits): Decision {
-  const decision: Decision = { ranked: [], rejected: [], letters: [] };
-  const edges = { holding: new RankedClass(), reading: new RankedClass() };
-  const strained = new RankedClass();
-  const isEnough = (found: number, sites: number) => !query.everyBox && found >= limits.maxUrls && sites >= limits.minSites;
+export class DecisionMaker {
+  readonly #fleet: SteeringFleet;
+  readonly #limits: SteeringLimits;
+  readonly #holding = new RankedClass();
+  readonly #reading = new RankedClass();
+  readonly #storageHolding = new RankedClass();
+  readonly #storageReading = new RankedClass();
+  readonly #strained = new RankedClass();
+  readonly #decision = { ranked: [] as Box[], rejected: [] as Box[], letters: [] as RejectionLetter[] };
 
-  let sitesHolding = 0;
-  for (const { siteId } of query.sites) {
-    const site = fleet.siteOf(siteId);
-    if (!site || site.edges.length === 0) continue;
-    const before = edges.holding.boxes.length;
-    look(fleet, site.edges, query, { ...edges, strained, keep: limits.maxUrls, decision });
-    if (edges.holding.boxes.length > before) sitesHolding++;
-    if (isEnough(edges.holding.boxes.length, sitesHolding)) break;
-    // No other box holds it: a full list of those that read through is all that is left to find.
-    const holdersSeen = edges.holding.boxes.length >= query.group.holders;
-    if (holdersSeen && isEnough(edges.holding.boxes.length + edges.reading.boxes.length, sitesIn(edges.holding.boxes, edges.reading.boxes))) break;
+  constructor(fleet: SteeringFleet, limits: SteeringLimits) {
+    this.#fleet = fleet;
+    this.#limits = limits;
   }
-  let all = [...edges.holding.boxes, ...edges.reading.boxes];
-  const enough = isEnough(all.length, sitesIn(all));
-  if (!enough) {
-    const storages = { holding: new RankedClass(), reading: new RankedClass() };
-    for (const { siteId } of query.sites) {
-      const site = fleet.siteOf(siteId);
-      if (!site || site.storages.length === 0) continue;
-      look(fleet, site.storages, query, { ...storages, strained, keep: limits.maxUrls, decision });
+
+  /** The answer is written over by the next call. */
+  decide(query: SteeringQuery): Decision {
+    const { maxUrls, minSites } = this.#limits;
+    const decision = this.#decision;
+    decision.ranked.length = 0;
+    decision.rejected.length = 0;
+    decision.letters.length = 0;
+    for (const some of [this.#holding, this.#reading, this.#storageHolding, this.#storageReading, this.#strained]) some.clear();
+    const holding = this.#holding;
+    const reading = this.#reading;
+    const sites = this.#fleet.sitesIn(query.sites);
+
+    let sitesHolding = 0;
+    let sitesReading = 0;
+    let isEnough = false;
+    for (let at = 0; at < sites.length && !isEnough; at++) {
+      const { edges } = sites[at]!;
+      if (edges.length === 0) continue;
+      const held = holding.count;
+      const read = reading.count;
+      // Those of nearer sites come first, so a full list takes no more.
+      this.#look(edges, query, holding, read >= maxUrls && sitesReading + sitesHolding >= minSites ? undefined : reading);
+      if (holding.count > held) sitesHolding++;
+      else if (reading.count > read) sitesReading++;
+      if (query.everyBox) continue;
+      isEnough = holding.count >= maxUrls && sitesHolding >= minSites;
+      // No other box holds it: a full list with those that read through is all that is left to find.
+      const isLastHolder = holding.count >= query.group.holders;
+      if (isLastHolder && holding.count + reading.count >= maxUrls && sitesHolding + sitesReading >= minSites) isEnough = true;
     }
-    all = [...all, ...storages.holding.boxes, ...storages.reading.boxes, ...strained.boxes];
+    const { ranked } = decision;
+    append(ranked, holding);
+    append(ranked, reading);
+    if (!isEnough) {
+      for (const { storages } of sites) if (storages.length > 0) this.#look(storages, query, this.#storageHolding, this.#storageReading);
+      append(ranked, this.#storageHolding);
+      append(ranked, this.#storageReading);
+      append(ranked, this.#strained);
+    }
+    spanSites(ranked, this.#limits);
+    if (ranked.length > maxUrls) ranked.length = maxUrls;
+    return decision;
   }
-  decision.ranked = spanSites(all, limits).slice(0, limits.maxUrls);
-  return decision;
+
+  /** Looks at the boxes of one role at one site. */
+  #look(boxes: readonly Box[], query: SteeringQuery, holding: RankedClass, reading: RankedClass | undefined): void {
+    const { group, bitsPerSecond, nowMs } = query;
+    const { rejected, letters } = this.#decision;
+    const keep = this.#limits.maxUrls;
+    holding.startSite();
+    reading?.startSite();
+    this.#strained.startSite();
+    let reserved = 0;
+    let weight = 0;
+    for (let at = 0; at < boxes.length; at++) {
+      const box = boxes[at]!;
+      if (nowMs > box.silentAtMs) this.#fleet.refresh(box.id);
+      if (box.unhealthy !== undefined) continue;
+      reserved += box.reserved;
+      weight += box.weight;
+    }
+    const fairPerWeight = (reserved + bitsPerSecond) / weight;
+    for (let at = 0; at < boxes.length; at++) {
+      const box = boxes[at]!;
+      if (box.unhealthy !== undefined) {
+        rejected.push(box);
+        letters.push("H");
+      } else if (box.strained !== undefined || isReserved(box, bitsPerSecond)) {
+        rejected.push(box);
+        letters.push("H");
+        this.#strained.insert(box, scoreOf(box.hash, group.hash, box.weight), keep);
+      } else if (group.holdsAll(box.number)) {
+        const score = scoreOf(box.hash, group.hash, box.weight);
+        noteShare(box, fairPerWeight * box.weight, bitsPerSecond);
+        // Below all that are within their share, and in the same order among themselves.
+        holding.insert(box, box.isOverShare ? -1 / score : score, keep);
+      } else {
+        rejected.push(box);
+        letters.push("C");
+        // Not by share: what one box has fetched for the first player it need not fetch for the next.
+        reading?.insert(box, scoreOf(box.hash, group.hash, box.weight), keep);
+      }
+    }
+  }
 }
 
-interface Look {
-  holding: RankedClass;
-  reading: RankedClass;
-  strained: RankedClass;
-  keep: number;
-  decision: Decision;
-}
-
-/** Looks at the boxes of one role at one site. */
-function look(fleet: SteeringFleet, boxes: readonly Box[], query: SteeringQuery, { holding, reading, strained, keep, decision }: Look): void {
-  const { group, bitsPerSecond, nowMs } = query;
-  holding.startSite();
-  reading.startSite();
-  strained.startSite();
-  let [reserved, weight] = [0, 0];
-  for (const box of boxes) {
-    if (nowMs > box.silentAtMs) fleet.refresh(box.id);
-    if (box.unhealthy !== undefined) continue;
-    reserved += box.reserved;
-    weight += box.weight;
-  }
-  const fairPerWeight = (reserved + bitsPerSecond) / weight;
-  for (const box of boxes) {
-    if (box.unhealthy !== undefined) {
-      decision.rejected.push(box);
-      decision.letters.push("H");
-      continue;
-    }
-    const score = scoreOf(box.hash, group.hash, box.weight);
-    if (box.strained !== undefined || isReserved(box, bitsPerSecond)) {
-      decision.rejected.push(box);
-      decision.letters.push("H");
-      strained.insert(box, score, keep);
-    } else if (group.holdsAll(box.number)) {
-      noteShare(box, fairPerWeight * box.weight, bitsPerSecond);
-      // Below all that are within their share, and in the same order among themselves.
-      holding.insert(box, box.isOverShare ? -1 / score : score, keep);
-    } else {
-      decision.rejected.push(box);
-      decision.letters.push("C");
-      // Not by share: what one box has fetched for the first player it need not fetch for the next.
-      reading.insert(box, score, keep);
-    }
-  }
+function append(ranked: Box[], { boxes, count }: RankedClass): void {
+  for (let at = 0; at < count; at++) ranked.push(boxes[at]!);
 }
 
 /** Whether its network is given away. */
@@ -170,25 +202,27 @@ function noteShare(box: Box, fair: number, bitsPerSecond: number): void {
   else if (!isBusy || load <= backBelowShare * fair) box.isOverShare = false;
 }
 
-function sitesIn(...lists: (readonly Box[])[]): number {
-  const sites = new Set<string>();
-  for (const boxes of lists) for (const { siteId } of boxes) sites.add(siteId);
-  return sites.size;
-}
-
-/** `order` with the best of further sites moved up, until its first `minUrls` stand at `minSites` sites. */
-function spanSites(order: Box[], { minUrls, minSites }: SteeringLimits): Box[] {
-  if (sitesIn(order.slice(0, minUrls)) >= minSites) return order;
-  const head = order.slice(0, minUrls);
-  const rest = order.slice(minUrls);
-  const displaced: Box[] = [];
-  for (;;) {
-    const sites = new Set(head.map(({ siteId }) => siteId));
-    const moved = sites.size >= minSites ? -1 : rest.findIndex(({ siteId }) => !sites.has(siteId));
-    if (moved === -1) return [...head, ...displaced, ...rest];
-    // The last whose site has another place in the head gives way; there is one, since the head has more places than sites.
-    const giving = head.findLastIndex(({ siteId }, at) => head.findIndex((other) => other.siteId === siteId) < at);
-    displaced.unshift(...head.splice(giving, 1));
-    head.push(...rest.splice(moved, 1));
+/** Moves the best of further sites up, until the first `minUrls` of `order` stand at `minSites` sites. */
+function spanSites(order: Box[], { minUrls, minSites }: SteeringLimits): void {
+  const headCount = Math.min(minUrls, order.length);
+  const isFirstOfSite = (at: number) => {
+    for (let before = 0; before < at; before++) if (order[before]!.siteId === order[at]!.siteId) return false;
+    return true;
+  };
+  let sites = 0;
+  for (let at = 0; at < headCount; at++) if (isFirstOfSite(at)) sites++;
+  for (; sites < minSites; sites++) {
+    let moved = headCount;
+    while (moved < order.length && !isFirstOfSite(moved)) moved++;
+    if (moved >= order.length) return;
+    // The last whose site has another place gives way, and goes right behind the head.
+    let giving = headCount - 1;
+    while (giving > 0 && isFirstOfSite(giving)) giving--;
+    const box = order[moved]!;
+    const displaced = order[giving]!;
+    order.splice(moved, 1);
+    order.splice(giving, 1);
+    order.splice(headCount - 1, 0, box);
+    order.splice(headCount, 0, displaced);
   }
 }

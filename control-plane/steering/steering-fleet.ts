@@ -5,6 +5,7 @@ import { ApplianceRole } from "../../fill-protocol/generated/millrace/fleet/v1/f
 import { whyStrained, whyUnhealthy } from "../fleet/appliance.js";
 import type { FleetRegistry } from "../fleet/fleet-registry.js";
 import type { Numbering } from "../fleet/numbering.js";
+import type { OrderedSite } from "./site-order.js";
 
 /** An appliance that players may be sent to. */
 export interface Box {
@@ -42,6 +43,8 @@ export class SteeringFleet {
   readonly #numbers: Numbering;
   readonly #boxes = new Map<string, Box>();
   readonly #sites = new Map<string, SteeringSite>();
+  /** What `sitesIn` has answered: the same order comes for all clients of a prefix. */
+  #ordered = new WeakMap<readonly OrderedSite[], readonly SteeringSite[]>();
   /** Told of a site when its first box comes. */
   readonly #onSite: (siteId: string) => void;
 
@@ -55,8 +58,14 @@ export class SteeringFleet {
     return this.#boxes.get(applianceId);
   }
 
-  siteOf(siteId: string): SteeringSite | undefined {
-    return this.#sites.get(siteId);
+  /** Those of `order` that have boxes, in its order. */
+  sitesIn(order: readonly OrderedSite[]): readonly SteeringSite[] {
+    let sites = this.#ordered.get(order);
+    if (!sites) {
+      sites = order.flatMap(({ siteId }) => this.#sites.get(siteId) ?? []);
+      this.#ordered.set(order, sites);
+    }
+    return sites;
   }
 
   boxes(): Iterable<Box> {
@@ -101,6 +110,7 @@ export class SteeringFleet {
     let site = this.#sites.get(siteId);
     if (!site) {
       this.#sites.set(siteId, (site = { siteId, edges: [], storages: [] }));
+      this.#ordered = new WeakMap();
       this.#onSite(siteId);
     }
     const peers = roleName === "edge" ? site.edges : site.storages;

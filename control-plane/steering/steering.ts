@@ -7,7 +7,7 @@ import type { Holds, HoldingsRegister, WantedObject } from "../fleet/holdings-re
 import type { Metrics } from "../metrics.js";
 import type { SteeringSettings } from "../settings.js";
 import { formatPrefix, parseAddress, parseAddressInto, parsePrefix, type AddressWords } from "./client-address.js";
-import { decide, isReserved, type Decision, type RejectionLetter } from "./decide.js";
+import { DecisionMaker, isReserved, type Decision, type RejectionLetter } from "./decide.js";
 import type { DecisionLog } from "./decision-log.js";
 import type { GeoLocator } from "./geo-locator.js";
 import type { RouteTable } from "./route-table.js";
@@ -61,8 +61,11 @@ export class Steering {
   readonly #options: SteeringOptions;
   readonly #address: AddressWords = { family: 4, words: new Uint32Array(4) };
 
+  readonly #maker: DecisionMaker;
+
   constructor(options: SteeringOptions) {
     this.#options = options;
+    this.#maker = new DecisionMaker(options.fleet, options.limits);
   }
 
   /** The counted group of `wanted`, one object at least. The first one's path stands for the title in the rendezvous. */
@@ -72,12 +75,12 @@ export class Steering {
   }
 
   /**
-   * The bare decision: what `rank` is made of, and what its speed is measured by.
+   * The bare decision: what `rank` is made of, and what its speed is measured by. It is written over by the next one.
    *
    * @throws OperatingError "invalid-argument" when `clientAddress` is no address.
    */
   decideFor(clientAddress: string, group: ContentGroup, { sessionId, bitsPerSecond, everyBox = false }: RankOptions = {}) {
-    const { routes, fleet, geo, limits, clock, metrics, ledger, decisionLog } = this.#options;
+    const { routes, geo, limits, clock, metrics, ledger, decisionLog } = this.#options;
     const address = this.#address;
     const family = parseAddressInto(clientAddress, address.words);
     if (!family) {
@@ -90,10 +93,11 @@ export class Steering {
     const order = routes.orderFor(address, geo?.locate(clientAddress));
     const rate = bitsPerSecond ?? limits.nominalBitsPerSecond;
     const nowMs = clock.monotonicMs();
-    const decision = decide(fleet, { sites: order.sites, group, bitsPerSecond: rate, nowMs, everyBox }, limits);
+    const decision = this.#maker.decide({ sites: order.sites, group, bitsPerSecond: rate, nowMs, everyBox });
     const found = decision.ranked.length;
     metrics.rankings.inc({ result: found === 0 ? "empty" : found < limits.minUrls ? "short" : "full" });
-    const held = decision.letters.filter((letter) => letter === "C").length;
+    let held = 0;
+    for (const letter of decision.letters) if (letter === "C") held++;
     if (held > 0) metrics.rejections.inc({ letter: "C" }, held);
     if (decision.letters.length > held) metrics.rejections.inc({ letter: "H" }, decision.letters.length - held);
     if (sessionId !== undefined) {
@@ -114,7 +118,7 @@ export class Steering {
     const address = parseAddress(clientAddress)!;
     const ranked = decision.ranked.map((box): RankedCandidate => {
       const holds = holdings.holdsOfGroup(box.id, group);
-      return { candidate: { ...box, holds }, reason: whyRanked(box, { holds, site: sites.get(box.siteId)!, address, rate }) };
+      return { candidate: { id: box.id, siteId: box.siteId, dataUrl: box.dataUrl, holds }, reason: whyRanked(box, { holds, site: sites.get(box.siteId)!, address, rate }) };
     });
     return { ranked, rejected: this.#rejectedOf(decision, group, rate), matchedPrefix: order.matchedPrefix };
   }
