@@ -8,14 +8,9 @@ import { credentials, loadPackageDefinition, type Client, type ServiceError } fr
 import { loadSync } from "@grpc/proto-loader";
 import { protoPath as healthProto } from "grpc-health-check";
 import { ControlPlaneClient } from "../control-plane/control-plane-client.js";
-import { FillServiceClient } from "../fill-protocol/generated/millrace/fill/v1/fill.js";
-import {
-  ApplianceRole,
-  ApplianceState,
-  FleetServiceClient,
-  type HeartbeatResponse,
-} from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
+import { ApplianceState } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { runMillrace, startMillrace, type RunningMillrace } from "./support/run-millrace.js";
+import { joinFleet } from "./support/talking-appliance.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 import { waitUntil } from "./support/wait-until.js";
 
@@ -91,56 +86,6 @@ const film = (titleId: string) => ({
     chunkBytes: 1000,
   })),
 });
-
-/** An appliance that only talks: registers, holds what it is told to, and beats while `alive`. */
-async function joinFleet(t: TestContext, port: number, { id, siteId, holds }: { id: string; siteId: string; holds: readonly string[] }) {
-  const address = `127.0.0.1:${port}`;
-  const fleet = new FleetServiceClient(address, credentials.createInsecure());
-  const fill = new FillServiceClient(address, credentials.createInsecure());
-  t.after(() => {
-    fleet.close();
-    fill.close();
-  });
-  const bootId = `${id}-boot`;
-  const identity = {
-    applianceId: id,
-    siteId,
-    clusterId: `${siteId}-a`,
-    role: ApplianceRole.APPLIANCE_ROLE_EDGE,
-    dataUrl: `http://127.0.0.1:1/${id}/`,
-    adminUrl: "",
-    capacityBytes: 1_000_000n,
-    chunkBytes: 1000,
-    softwareVersion: "0",
-  };
-  await new Promise<void>((resolve, reject) => fleet.register({ identity, bootId }, (error) => (error ? reject(error) : resolve())));
-  const holdings = holds.map((path) => ({ path, etag, chunksHeld: 1, chunksTotal: 1 }));
-  await new Promise<void>((resolve, reject) =>
-    fill.reportHoldings({ applianceId: id, bootId, sequence: 1n, replaceAll: true, holdings }, (error) =>
-      error ? reject(error) : resolve(),
-    ),
-  );
-  const heartbeat = {
-    applianceId: id,
-    bootId,
-    state: ApplianceState.APPLIANCE_STATE_LIVE,
-    totals: { requests: 7n, bytesSent: 8n, bytesFilled: 9n, heldBytes: 10n },
-    disks: [],
-    requestHeadroom: 100,
-    holdingsSequence: 1n,
-    headroom: undefined,
-    sentAtUnixMs: 0n,
-  };
-  const beat = () =>
-    new Promise<HeartbeatResponse>((resolve, reject) =>
-      fleet.heartbeat(heartbeat, (error, response) => (error ? reject(error) : resolve(response))),
-    );
-  const first = await beat();
-  const timer = setInterval(() => beat().catch(() => {}), 100);
-  const fallSilent = () => clearInterval(timer);
-  t.after(fallSilent);
-  return { first, beat, fallSilent };
-}
 
 const json = async (response: Response) => (await response.json()) as Record<string, unknown>;
 const codeOf = async (response: Response) => `${response.status} ${((await json(response))["error"] as { code: string }).code}`;
