@@ -1,7 +1,9 @@
 // What the threads of an appliance say to each other. Plain data, sent by structured clone.
 import type { MessagePort } from "node:worker_threads";
+import type { TokenKey } from "../fill-protocol/token-key.js";
 import type { DiskDescription } from "./disk/disk-set.js";
 import type { ObjectRecord } from "./object.js";
+import type { TokenRules } from "./serve/token-checker.js";
 import type { ApplianceSettings } from "./settings.js";
 
 /** Why something could not be had from upstream, with the HTTP status that a player sees. */
@@ -39,12 +41,6 @@ export type FillToServe =
   /** The object has a newer version, or is gone: look again before the next answer. */
   | { type: "changed"; path: string };
 
-export interface ManifestItem {
-  path: string;
-  sizeBytes: number;
-  etag: string;
-}
-
 /** How far the manifest's objects are held. */
 export interface FillProgress {
   manifestVersion: string;
@@ -56,9 +52,23 @@ export interface FillProgress {
   failed: { path: string; reason: string }[];
 }
 
+/** What of the manifest the disks keep, and what was cut off because it is larger than its share of them. */
+export interface ManifestKept {
+  version: string;
+  objectsKept: number;
+  /** Chunks of what is kept, and how many there is room for. */
+  chunks: number;
+  chunksMax: number;
+  objectsCut: number;
+  bytesCut: number;
+}
+
 export type MainToFill =
-  | { type: "manifest"; version: string; items: ManifestItem[] }
+  /** There is a new manifest in `file`. */
+  | { type: "manifest"; file: string }
   | { type: "sources"; id: number; urls: string[] }
+  /** The keys to sign tokens for other appliances with, from now on. */
+  | { type: "token-keys"; keys: readonly TokenKey[] }
   | DiskMessage
   /** Move the chunks of a disk to the others. */
   | { type: "empty-disk"; diskNumber: number }
@@ -90,10 +100,13 @@ export type FillToMain =
   | { type: "ask-sources"; id: number; path: string }
   | { type: "progress"; progress: FillProgress }
   | { type: "emptying"; progress: EmptyingProgress }
+  | ({ type: "manifest-cut" } & ManifestKept)
   | { type: "stopped" };
 
 export type MainToServe =
   | { type: "reload"; settings: ApplianceSettings }
+  /** Keys and revocations, of the settings and of the lease. */
+  | { type: "tokens"; rules: TokenRules }
   | { type: "drain" }
   | { type: "close" }
   | { type: "purged" }

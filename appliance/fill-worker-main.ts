@@ -1,7 +1,9 @@
 // Entry of the fill worker: the only thread that asks upstreams, writes to disks, and writes the index.
 import { parentPort, workerData } from "node:worker_threads";
+import { systemClock } from "../runtime/clock.js";
 import { openLog } from "../runtime/log.js";
 import { counterRow } from "./counters.js";
+import { ChunkHits } from "./disk/chunk-hits.js";
 import { DiskSet } from "./disk/disk-set.js";
 import { SlabFiles } from "./disk/slab-files.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
@@ -11,6 +13,7 @@ import type { FillToMain, MainToFill } from "./fill-messages.js";
 import { DiskEmptier } from "./fill/disk-emptier.js";
 import { DiskScrubber } from "./fill/disk-scrubber.js";
 import { FillService } from "./fill/fill-service.js";
+import { FillTokenSource } from "./fill/fill-token-source.js";
 import { openUpstream } from "./fill/open-upstream.js";
 import { PurgeSweeper } from "./fill/purge-sweeper.js";
 import { ChunkIndex } from "./index/chunk-index.js";
@@ -28,6 +31,10 @@ const waitingBackgroundReadsPerDisk = 64;
 const backgroundPatience = 10;
 
 const geometry = slabGeometryOf(settings.chunk);
+const fillTokens = new FillTokenSource(data.applianceId, systemClock);
+fillTokens.setKeys(data.tokenKeys);
+/** For other appliances alone: an origin has no use for the token. */
+const fillSign = async () => fillTokens.headers();
 const http = {
   connections: settings.fill.connections,
   connectTimeoutMs: settings.fill.connectTimeout,
@@ -43,15 +50,21 @@ const service = new FillService({
   arena,
   chunkBytes: settings.chunk,
   counters: counterRow(data.counters, data.thread),
+  demandShare: settings.disk.demandShare,
   disks,
+  hits: new ChunkHits(data.hits, systemClock),
   index,
   log,
+  sync: { bytes: settings.disk.syncBytes, everyMs: settings.disk.syncEvery, deadlineMs: settings.disk.writeTimeout },
   fetchesMax: settings.fill.fetches,
   waitingFetchesMax: settings.fill.waiting,
   manifestFetchesMax: settings.fill.manifestFetches,
-  openSource: (url) => openUpstream({ url }, http),
+  // Sources are appliances, whatever their scheme.
+  openSource: (url) => openUpstream({ url }, { ...http, sign: fillSign }),
   toMain: tell,
-  upstreams: settings.upstreams.map((upstream) => openUpstream(upstream, http)),
+  upstreams: settings.upstreams.map((upstream) =>
+    openUpstream(upstream, upstream.url.startsWith("appliance:") ? { ...http, sign: fillSign } : http),
+  ),
   writer,
 });
 const { store } = service;
@@ -91,6 +104,8 @@ parentPort!.on("message", (message: MainToFill) => {
     }
     case "empty-disk":
       return emptier.empty(disks.find(message.diskNumber)!);
+    case "token-keys":
+      return fillTokens.setKeys(message.keys);
     case "purged":
       return sweeper.sweep();
     case "stop":

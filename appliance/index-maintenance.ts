@@ -1,5 +1,8 @@
 // What `millrace index` runs: opens an index that no appliance is using, and checks it or makes it anew.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { openLog } from "../runtime/log.js";
+import { OperatingError } from "../runtime/operating-error.js";
 import { readSettingsFile } from "../runtime/settings-file.js";
 import { openDisks } from "./disk/open-disks.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
@@ -17,10 +20,23 @@ export async function runIndexCheck(
   options: Pick<CheckOptions, "fix" | "wholeChunks" | "onProgress">,
 ): Promise<CheckReport> {
   return withSettings(settingsFile, async (settings) => {
+    if (!existsSync(join(settings.index, "index.mdb"))) {
+      throw new OperatingError(
+        "index-missing",
+        `Cannot check the index in ${settings.index}: there is none. \`millrace index rebuild\` makes it from the disks`,
+        { source: settings.index },
+      );
+    }
     const index = new ChunkIndex(settings.index, settings.chunk);
     try {
       const geometry = slabGeometryOf(settings.chunk);
-      const disks = await openDisks({ wanted: settings.disks, geometry, register: index, log: openLog("index-check", "warn") });
+      const disks = await openDisks({
+        wanted: settings.disks,
+        geometry,
+        register: index,
+        log: openLog("index-check", "warn"),
+        looksOnly: true,
+      });
       return await checkIndex({ index, disks, geometry, ...options });
     } finally {
       await index.close();

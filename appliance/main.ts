@@ -4,28 +4,34 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { Worker } from "node:worker_threads";
 import { ApplianceRole, DiskState } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { listen, openAdminServer } from "../runtime/admin-server.js";
 import { systemClock } from "../runtime/clock.js";
 import { openLog } from "../runtime/log.js";
-import { OperatingError } from "../runtime/operating-error.js";
+import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
+import { DiskInventory } from "./agent/disk-inventory.js";
+import { HeatJournal } from "./agent/heat-journal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
 import { HeadroomMeter } from "./agent/headroom.js";
 import { HoldingsReporter } from "./agent/holdings-reporter.js";
-import { readLease, writeLease } from "./agent/lease-file.js";
+import { readLease, withoutSecrets, writeLease } from "./agent/lease-file.js";
 import { StorageControl } from "./agent/storage-control.js";
 import { allocateCounters, sumCounter } from "./counters.js";
+import { allocateChunkHits } from "./disk/chunk-hits.js";
 import { DiskMonitor } from "./disk/disk-monitor.js";
 import { ioThreadsOf, readsPerDiskOf } from "./disk/io-threads.js";
 import { openDisks } from "./disk/open-disks.js";
 import { probeDisk } from "./disk/probe-disk.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
-import type { FillProgress, FillToMain, MainToFill } from "./fill-messages.js";
+import type { FillProgress, FillToMain, MainToFill, ManifestKept } from "./fill-messages.js";
 import { openUpstream } from "./fill/open-upstream.js";
+import { allocateHeat, HeatCollector, type ObjectHeatSums } from "./heat-table.js";
+import { ManifestFile } from "./manifest-file.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { allocateFrameArena, FrameArena } from "./memory/frame-arena.js";
 import { openApplianceMetrics } from "./metrics.js";
@@ -35,12 +41,16 @@ import { ServeWorkers } from "./serve-workers.js";
 import { SettingsReload } from "./settings-reload.js";
 import type { ApplianceSettings } from "./settings.js";
 import { lockIndex } from "./single-instance.js";
+import { tokenRulesOf } from "./token-rules.js";
+import { allocateVitals } from "./thread-vitals.js";
 import type { FillWorkerData } from "./worker-data.js";
 
 /** Heads of requests may be this long; beyond it the answer is 431. Signed URLs and CMCD headers need more than the engine's 4 KiB. */
 const requestHeadBytesMax = 16_384;
 /** Workers are given this long to close after the drain; then the process ends anyway. Everything acknowledged is on disk by then. */
 const closeTimeoutMs = 2000;
+/** Often enough that a crash costs little and the tables of the workers do not fill up. */
+const heatCollectEveryMs = 10_000;
 
 /**
  * Runs an appliance until it is asked to stop.
@@ -61,7 +71,13 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
   const disks = await openDisks({ wanted: settings.disks, geometry, register: index, log });
+  let applianceId = index.getMeta<string>("applianceId");
+  if (!applianceId) await index.putMeta("applianceId", (applianceId = randomUUID()));
+
+  const arenaMemory = allocateFrameArena({ ramBytes: settings.ram, chunkBytes: settings.chunk });
+  const arena = new FrameArena(arenaMemory);
   const readsPerDisk = readsPerDiskOf({
+    frames: arena.frameCount,
     threads: ioThreadsOf(process.env),
     disks: disks.disks.length,
     workers: settings.workers,
@@ -73,19 +89,19 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       "a disk that hangs could stall the others: start with a higher UV_THREADPOOL_SIZE (at most 1024), or fewer workers",
     );
   }
-  let applianceId = index.getMeta<string>("applianceId");
-  if (!applianceId) await index.putMeta("applianceId", (applianceId = randomUUID()));
-
-  const arenaMemory = allocateFrameArena({ ramBytes: settings.ram, chunkBytes: settings.chunk });
-  const arena = new FrameArena(arenaMemory);
   const counters = allocateCounters(settings.workers + 1);
+  const vitals = allocateVitals(settings.workers);
   const port = await takePort(settings.listen.host, settings.listen.port);
-  const shared = { arena: arenaMemory, counters, diskStates: disks.memory, readsPerDisk: readsPerDisk.reads };
+  const hits = allocateChunkHits(disks.disks.reduce((sum, { slotCount }) => sum + slotCount, 0));
+  const shared = { arena: arenaMemory, counters, vitals, diskStates: disks.memory, hits, readsPerDisk: readsPerDisk.reads };
+  const heatMemory = allocateHeat(settings.workers);
 
   let whyNotReady: "starting" | "draining" | undefined = "starting";
   let drainingSinceMs: number | undefined;
   let progress: FillProgress | undefined;
+  let kept: ManifestKept | undefined;
   let member: FleetMember | undefined;
+  let inventory: DiskInventory | undefined;
   let serving: ServeWorkers | undefined;
   const monitor = new DiskMonitor({
     disks,
@@ -98,6 +114,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         serving?.tell(message);
         tellFill(message);
       }
+      void inventory?.settle();
       member?.hurry();
     },
   });
@@ -117,7 +134,16 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     },
     log,
   });
-  const registry = openApplianceMetrics({ arena, counters, disks, monitor, slotBytes: geometry.slotBytes });
+  const registry = openApplianceMetrics({
+    arena,
+    counters,
+    vitals,
+    workers: settings.workers,
+    disks,
+    monitor,
+    slotBytes: geometry.slotBytes,
+    manifestKept: () => kept,
+  });
   const bootId = randomUUID();
   const scheme = settings.listen.tls ? "https" : "http";
   const publicUrl = settings.listen.publicUrl ?? `${scheme}://${hostInUrl(settings.listen.host)}:${port}/`;
@@ -136,7 +162,9 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       site: settings.site,
       dataUrl,
       uptimeSeconds: Math.round(process.uptime()),
-      controlPlane: member ? { url: settings.controlPlane?.url, connected: member.connected, lease: member.lease } : null,
+      controlPlane: member
+        ? { url: settings.controlPlane?.url, connected: member.connected, lease: member.lease && withoutSecrets(member.lease) }
+        : null,
       requests: {
         received: sumCounter(counters, "requests"),
         underWay: sumCounter(counters, "underWay"),
@@ -152,6 +180,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
             },
       memory: arena.counts(),
       disks: storage.statuses(),
+      manifest: kept ? manifestStatusOf(kept) : null,
       fill: progress ?? null,
     }),
     actions: {
@@ -169,8 +198,18 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     if (whyNotReady) throw new OperatingError("not-ready", `Cannot do this now: the appliance is ${whyNotReady}`, { retryable: true });
     return action();
   };
+  const leaseFile = join(settings.index, "lease.json");
+  const lastLease = readLease(leaseFile);
+  const tokenRules = tokenRulesOf(settings, lastLease);
   const fill = new Worker(new URL("fill-worker-main.js", import.meta.url), {
-    workerData: { ...shared, settings, disks: disks.disks, thread: settings.workers } satisfies FillWorkerData,
+    workerData: {
+      ...shared,
+      settings,
+      disks: disks.disks,
+      thread: settings.workers,
+      applianceId,
+      tokenKeys: tokenRules.keys,
+    } satisfies FillWorkerData,
   });
   fill.on("error", (error) => {
     // State is shared with this thread, and may be half changed: a fresh start is the only one that can be trusted.
@@ -181,8 +220,9 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const tellFill = (message: MainToFill) => fill.postMessage(message);
   serving = new ServeWorkers({
     settings,
+    tokenRules,
     // A worker that is started again finds the disks that have come since.
-    shared: () => ({ ...shared, disks: disks.disks, listenPort: port }),
+    shared: () => ({ ...shared, heat: heatMemory, disks: disks.disks, listenPort: port }),
     connectFill: (line) => fill.postMessage({ type: "serve", port: line } satisfies MainToFill, [line]),
     log,
   });
@@ -194,10 +234,29 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   }
   whyNotReady = undefined;
 
-  const leaseFile = join(settings.index, "lease.json");
+  let inForce = settings;
+  let rulesInForce = tokenRules;
+  /** Hands out the keys of settings and lease when they have changed. */
+  const useTokens = () => {
+    const rules = tokenRulesOf(inForce, member?.lease ?? lastLease);
+    if (isDeepStrictEqual(rules, rulesInForce)) return;
+    rulesInForce = rules;
+    serving.useTokens(rules);
+    tellFill({ type: "token-keys", keys: rules.keys });
+  };
+  const manifest = new ManifestFile(settings.index);
+  const heat = new HeatJournal({ folder: join(settings.index, "heat"), clock: systemClock, log, intervalMs: settings.heat.interval });
+  const heatCollector = new HeatCollector(heatMemory, settings.workers);
+  const collectHeat = () => {
+    const collected = new Map<string, ObjectHeatSums>();
+    heat.record(collected, heatCollector.collect(collected));
+  };
   const role = settings.site.role === "edge" ? ApplianceRole.APPLIANCE_ROLE_EDGE : ApplianceRole.APPLIANCE_ROLE_STORAGE;
-  const heldBytes = () => disks.disks.reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
   const headroom = new HeadroomMeter(() => disks.disks.map(({ path }) => path));
+  const heldBytes = () =>
+    disks.disks
+      .filter(({ diskNumber }) => !disks.isAway(diskNumber))
+      .reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
   const self: ApplianceSelf = {
     identity: () => ({
       applianceId: applianceId!,
@@ -231,6 +290,8 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     requestHeadroom: () =>
       whyNotReady ? 0 : Math.max(0, settings.workers * settings.limits.requestsPerWorker - sumCounter(counters, "underWay")),
     headroom: () => headroom.read(),
+    fillHeadroom: () => self.requestHeadroom(),
+    fillProgress: () => progress,
     isDraining: () => whyNotReady === "draining",
   };
   const holdings = new HoldingsReporter(
@@ -243,6 +304,14 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       for (const { path } of index.heldVersions()) yield path;
     },
   );
+  inventory = new DiskInventory({
+    disks,
+    index,
+    onHeldChanged: (paths) => holdings.noteChanged(paths),
+    onTold: () => member?.hurry(),
+    log,
+  });
+  await inventory.settle();
   member =
     client &&
     new FleetMember({
@@ -252,19 +321,36 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       holdings,
       log,
       self,
-      lease: readLease(leaseFile),
-      onLease: (lease) => writeLease(leaseFile, lease),
-      onManifest: (version, items) => tellFill({ type: "manifest", version, items }),
+      lease: lastLease,
+      onLease: (lease) => {
+        useTokens();
+        try {
+          writeLease(leaseFile, lease);
+        } catch (error) {
+          log.error(
+            { file: leaseFile, error: messageOf(error) },
+            "the lease cannot be kept: a restart without the control plane would not have it",
+          );
+        }
+      },
+      manifest,
+      onManifest: () => tellFill({ type: "manifest", file: manifest.path }),
+      heat,
     });
   fill.on("message", (message: FillToMain) => {
     if (message.type === "held-changed") holdings.noteChanged(message.paths);
     else if (message.type === "progress") progress = message.progress;
+    else if (message.type === "manifest-cut") kept = message;
     else if (message.type === "emptying") void storage.noteEmptying(message.progress);
     else if (message.type === "ask-sources") {
       const { id, path } = message;
       void (member?.rankSources(path) ?? Promise.resolve([])).then((urls) => tellFill({ type: "sources", id, urls }));
     }
   });
+  // By the manifest of before until the control plane has another.
+  if (member && manifest.version !== 0n) tellFill({ type: "manifest", file: manifest.path });
+  // An appliance that runs alone has nobody to tell.
+  const heatTimer = member && setInterval(collectHeat, Math.min(heatCollectEveryMs, settings.heat.interval));
   member?.start();
   monitor.start();
   storage.resumeEmptying();
@@ -272,7 +358,18 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     { dataUrl, admin: admin.port, workers: settings.workers, frames: arena.frameCount, disks: disks.disks.length, applianceId },
     "appliance is up",
   );
-  const reload = readAgain && new SettingsReload({ settings, read: readAgain, onReload: (fresh) => serving.reload(fresh), log });
+  const reload =
+    readAgain &&
+    new SettingsReload({
+      settings,
+      read: readAgain,
+      onReload: (fresh) => {
+        inForce = fresh;
+        serving.reload(fresh);
+        useTokens();
+      },
+      log,
+    });
   announceReady({ port, adminPort: admin.port, dataUrl });
 
   onStop(async (reason) => {
@@ -284,6 +381,11 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     await Promise.race([serving.drain(), wait(settings.drain.deadline)]);
     const cutOff = sumCounter(counters, "underWay");
     monitor.stop();
+    clearInterval(heatTimer);
+    if (member) {
+      collectHeat();
+      heat.endInterval();
+    }
     tellFill({ type: "stop" });
     const closed = Promise.all([serving.close(), messageFrom(fill, "stopped"), member?.stop(), admin.close()]);
     if ((await Promise.race([closed, wait(closeTimeoutMs, "late")])) === "late") log.warn("a thread did not close in time");
@@ -295,6 +397,10 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       endNow();
     }
   });
+}
+
+function manifestStatusOf({ version, objectsKept, chunks, chunksMax, objectsCut, bytesCut }: ManifestKept) {
+  return { version, objectsKept, chunks, chunksMax, objectsCut, bytesCut };
 }
 
 /** Resolves at the first message of that type. */

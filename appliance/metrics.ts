@@ -1,22 +1,37 @@
 // What /metrics of an appliance tells: sums of the threads' counters, and the state of memory and disks.
-import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
-import { counterTable, sumCounter, type CounterName } from "./counters.js";
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry, type MetricType } from "prom-client";
+import { counterPlace, counterRow, counterTable, sumCounter, type CounterName } from "./counters.js";
 import { diskStates, type DiskSet } from "./disk/disk-set.js";
 import type { DiskMonitor } from "./disk/disk-monitor.js";
+import type { ManifestKept } from "./fill-messages.js";
 import type { FrameArena } from "./memory/frame-arena.js";
+import { loopDelayBoundsMs, readVitals, type Vitals } from "./thread-vitals.js";
 
 type CounterRow = { name: string; labels?: Record<string, string>; help?: string };
 
 export interface ApplianceMetricsOptions {
   arena: FrameArena;
   counters: SharedArrayBuffer;
+  vitals: SharedArrayBuffer;
+  workers: number;
   disks: DiskSet;
   monitor: DiskMonitor;
   slotBytes: number;
+  /** What of the manifest is kept; undefined before there is one. */
+  manifestKept: () => ManifestKept | undefined;
 }
 
 /** A registry that reads everything anew at each scrape. */
-export function openApplianceMetrics({ arena, counters, disks, monitor, slotBytes }: ApplianceMetricsOptions): Registry {
+export function openApplianceMetrics({
+  arena,
+  counters,
+  vitals,
+  workers,
+  disks,
+  monitor,
+  slotBytes,
+  manifestKept,
+}: ApplianceMetricsOptions): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
 
@@ -46,6 +61,32 @@ export function openApplianceMetrics({ arena, counters, disks, monitor, slotByte
       this.set(sumCounter(counters, "underWay"));
     },
   });
+  const eachWorker = Array.from({ length: workers }, (_, worker) => worker);
+  const perWorker = (name: string, help: string, read: (worker: number) => number) =>
+    gauge({
+      name,
+      help,
+      labelNames: ["worker"],
+      collect() {
+        for (const worker of eachWorker) this.set({ worker }, read(worker));
+      },
+    });
+  registry.registerMetric(loopDelayHistogram(() => eachWorker.map((worker) => readVitals(vitals, worker))));
+  perWorker(
+    "millrace_worker_requests",
+    "Requests that each serving worker received since the start. Very uneven over many clients: connections are not spread.",
+    (worker) => counterRow(counters, worker)[counterPlace.requests]!,
+  );
+  perWorker(
+    "millrace_worker_heap_used_bytes",
+    "What is in use of a serving worker's JavaScript heap, with garbage.",
+    (worker) => readVitals(vitals, worker).heapUsedBytes,
+  );
+  perWorker(
+    "millrace_worker_heap_total_bytes",
+    "What a serving worker's JavaScript heap has taken from the system.",
+    (worker) => readVitals(vitals, worker).heapTotalBytes,
+  );
   gauge({
     name: "millrace_frames",
     help: "Frames of memory by use. pinned close to the sum of the others: give the appliance more ram.",
@@ -76,9 +117,22 @@ export function openApplianceMetrics({ arena, counters, disks, monitor, slotByte
     });
   perDisk("millrace_disk_capacity_bytes", "What a disk may hold, by its setting.", ({ capacityBytes }) => capacityBytes);
   perDisk("millrace_disk_used_bytes", "Slots in use on a disk.", ({ diskNumber }) => disks.usedSlotsOf(diskNumber) * slotBytes);
+  perDisk(
+    "millrace_disk_kept_bytes",
+    "Slots of a disk that hold what the manifest names; the rest of the used ones may be evicted.",
+    ({ diskNumber }) => disks.keptSlotsOf(diskNumber) * slotBytes,
+  );
+  perDisk(
+    "millrace_disk_bad_slots",
+    "Slots of a disk that did not hold their chunks since the start. Five in ten seconds make it suspect, fifty in an hour offline: replace it.",
+    ({ diskNumber }) => disks.badSlotsOf(diskNumber),
+  );
   perDisk("millrace_disk_errors", "Errors of a disk since the start.", ({ diskNumber }) => disks.errorsOf(diskNumber));
   perDisk("millrace_disk_late_reads", "Reads of a disk that missed their deadline; they were answered from upstream.", ({ diskNumber }) =>
     disks.lateReadsOf(diskNumber),
+  );
+  perDisk("millrace_disk_reads", "Reads of a disk that have ended since the start, in time or not.", ({ diskNumber }) =>
+    disks.readTimesOf(diskNumber).reduce((sum, count) => sum + count, 0),
   );
   perDisk(
     "millrace_disk_hanging_reads",
@@ -108,5 +162,43 @@ export function openApplianceMetrics({ arena, counters, disks, monitor, slotByte
     "Slots that the background check found bad; they were dropped. More than a few: the disk alters data; retire it.",
     ({ diskNumber }) => disks.scrubbedOf(diskNumber).findings,
   );
+  gauge({
+    name: "millrace_manifest_cut_bytes",
+    help: "What the manifest names and the disks have no room for, beside their share for requests. Not 0: give the appliance more disks, or a smaller manifest.",
+    collect() {
+      this.set(manifestKept()?.bytesCut ?? 0);
+    },
+  });
   return registry;
+}
+
+/** The library's histogram counts in this thread; ours is counted by the workers, and only told here. */
+function loopDelayHistogram(read: () => Vitals[]): Histogram<"worker"> {
+  const name = "millrace_event_loop_delay_seconds";
+  const help =
+    "How long an event waits in a serving worker, measured a hundred times a second. Above 5 ms: the worker has too much to do; add workers.";
+  const histogram = new Histogram({ name, help, labelNames: ["worker"], registers: [] });
+  const get = async () => ({
+    name,
+    help,
+    // The library has this enum in its types only.
+    type: "histogram" as unknown as MetricType,
+    collect: () => {},
+    aggregator: "sum",
+    values: read().flatMap(({ delayCounts, delaySumMs }, worker) => {
+      let count = 0;
+      const buckets = delayCounts.map((own, at) => {
+        count += own;
+        const boundMs = loopDelayBoundsMs[at];
+        return { labels: { worker, le: boundMs === undefined ? "+Inf" : boundMs / 1000 }, value: count, metricName: `${name}_bucket` };
+      });
+      return [
+        ...buckets,
+        { labels: { worker }, value: delaySumMs / 1000, metricName: `${name}_sum` },
+        { labels: { worker }, value: count, metricName: `${name}_count` },
+      ];
+    }),
+  });
+  // The first is what it tells in JSON, the second in text.
+  return Object.assign(histogram, { get, getForPromString: get });
 }

@@ -8,6 +8,7 @@ import { SlabFiles } from "./disk/slab-files.js";
 import { SlotReader } from "./disk/slot-reader.js";
 import { FillService } from "./fill/fill-service.js";
 import { byteAt, objectOf, openTemporaryStage, ScriptedUpstream, until, type StageOptions } from "./fill/temporary-stage.js";
+import { allocateHeat, HeatCounter } from "./heat-table.js";
 import { ChunkGetter } from "./serve/chunk-getter.js";
 import { ClientRules } from "./serve/client-rules.js";
 import { FillClient } from "./serve/fill-client.js";
@@ -44,13 +45,14 @@ async function openApp(context: TestContext, origin: ScriptedUpstream, options: 
   const finder = new ObjectFinder({ ...stage, fill, objectsMax: 100, revalidateAfterMs: 1e9 });
   const files = new SlabFiles(stage.geometry, "read");
   const reader = new SlotReader({ ...stage, files, readsPerDiskMax: 4, waitingPerDiskMax: 100, onDiskLost: () => {} });
-  const getter = new ChunkGetter({ ...stage, fill, fillOnMiss: true, reader });
+  const getter = new ChunkGetter({ ...stage, fill, miss: "fill", reader });
   const port = await freePort();
   const tokens = new TokenChecker({ required: false, keys: [], revokedSessions: [] }, systemClock);
   const handler = new RequestHandler({
     ...stage,
     fill,
     finder,
+    heat: new HeatCounter(allocateHeat(1), 0),
     getter,
     miss: "fill",
     redirectBase: "",

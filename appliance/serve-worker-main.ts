@@ -5,6 +5,7 @@ import { openLog } from "../runtime/log.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { readCertificates } from "./certificates.js";
 import { counterPlace, counterRow } from "./counters.js";
+import { ChunkHits } from "./disk/chunk-hits.js";
 import { DiskSet } from "./disk/disk-set.js";
 import { SlabFiles } from "./disk/slab-files.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
@@ -13,6 +14,7 @@ import type { MainToServe, ServeToMain } from "./fill-messages.js";
 import { AccessLog } from "./http/access-log.js";
 import { RequestHandler } from "./http/request-handler.js";
 import { ServeApp } from "./http/serve-app.js";
+import { HeatCounter } from "./heat-table.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { FrameArena } from "./memory/frame-arena.js";
 import { ChunkGetter } from "./serve/chunk-getter.js";
@@ -21,7 +23,7 @@ import { FillClient } from "./serve/fill-client.js";
 import { ObjectFinder } from "./serve/object-finder.js";
 import { RangeWarmer } from "./serve/range-warmer.js";
 import { TokenChecker } from "./serve/token-checker.js";
-import { tokenRulesOf } from "./settings.js";
+import { watchVitals } from "./thread-vitals.js";
 import type { ServeWorkerData } from "./worker-data.js";
 
 /** After a crash, disks and the fill worker are given so long to finish what this thread asked them for. */
@@ -39,7 +41,7 @@ try {
   const disks = new DiskSet(data.disks, data.diskStates);
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
-  const files = new SlabFiles(geometry, "read");
+  const files = new SlabFiles(geometry, settings.limits.directReads && data.arena.atPages ? "read-direct" : "read");
   const reader = new SlotReader({
     disks,
     geometry,
@@ -63,11 +65,12 @@ try {
     counters,
     disks,
     fill,
-    fillOnMiss: settings.miss === "fill",
+    miss: settings.miss,
+    hits: new ChunkHits(data.hits, systemClock),
     index,
     reader,
   });
-  const tokens = new TokenChecker(tokenRulesOf(settings), systemClock);
+  const tokens = new TokenChecker(data.tokenRules, systemClock);
   const clients = new ClientRules(settings.clients);
   const warmer = settings.cmcd.warm ? new RangeWarmer({ arena, chunkBytes: settings.chunk, counters, finder, getter }) : undefined;
   const onError = (error: Error) => log.error({ error: error.message }, "the access log cannot be written");
@@ -79,6 +82,7 @@ try {
     counters,
     fill,
     finder,
+    heat: new HeatCounter(data.heat, data.thread),
     getter,
     miss: settings.miss,
     redirectBase: redirect.endsWith("/") ? redirect : `${redirect}/`,
@@ -118,6 +122,7 @@ try {
   };
   process.on("uncaughtException", crash);
   app.listen();
+  watchVitals(data.vitals, data.thread);
   tell({ type: "listening" });
 
   parentPort!.on("message", (message: MainToServe) => {
@@ -134,10 +139,11 @@ try {
         return tell({ type: "purge-seen" });
       case "close":
         return close();
+      case "tokens":
+        return tokens.setRules(message.rules);
       case "reload": {
         accessLog?.reopen();
         clients.setRules(message.settings.clients);
-        tokens.setRules(tokenRulesOf(message.settings));
         const { tls } = message.settings.listen;
         try {
           if (tls) app.useCertificates(readCertificates(tls));

@@ -4,6 +4,7 @@ import type { Log } from "../runtime/log.js";
 import { OperatingError } from "../runtime/operating-error.js";
 import { endNow } from "../runtime/stop-signal.js";
 import type { MainToServe, ServeToMain } from "./fill-messages.js";
+import type { TokenRules } from "./serve/token-checker.js";
 import type { ApplianceSettings } from "./settings.js";
 import type { ServeWorkerData } from "./worker-data.js";
 
@@ -13,8 +14,9 @@ const crashWindowMs = 60_000;
 
 export interface ServeWorkersOptions {
   settings: ApplianceSettings;
+  tokenRules: TokenRules;
   /** What every worker gets, but for its number, its settings and its line to the fill worker. */
-  shared: () => Omit<ServeWorkerData, "thread" | "fill" | "settings">;
+  shared: () => Omit<ServeWorkerData, "thread" | "fill" | "settings" | "tokenRules">;
   /** Takes the other end of a worker's line. */
   connectFill: (port: MessagePort) => void;
   log: Log;
@@ -25,11 +27,13 @@ export class ServeWorkers {
   readonly #workers: Worker[] = [];
   readonly #crashedAtMs: number[] = [];
   #settings: ApplianceSettings;
+  #tokenRules: TokenRules;
   #stopping = false;
 
   constructor(options: ServeWorkersOptions) {
     this.#options = options;
     this.#settings = options.settings;
+    this.#tokenRules = options.tokenRules;
   }
 
   /** Resolves when all of them listen. @throws OperatingError why one cannot. */
@@ -41,6 +45,12 @@ export class ServeWorkers {
   reload(settings: ApplianceSettings): void {
     this.#settings = settings;
     this.tell({ type: "reload", settings });
+  }
+
+  /** Requests from now on are held against these. */
+  useTokens(rules: TokenRules): void {
+    this.#tokenRules = rules;
+    this.tell({ type: "tokens", rules });
   }
 
   /** Resolves when no response is under way. */
@@ -72,7 +82,13 @@ export class ServeWorkers {
     const { connectFill, log, shared } = this.#options;
     const { port1, port2 } = new MessageChannel();
     connectFill(port2);
-    const workerData = { ...shared(), settings: this.#settings, thread, fill: port1 } satisfies ServeWorkerData;
+    const workerData = {
+      ...shared(),
+      settings: this.#settings,
+      tokenRules: this.#tokenRules,
+      thread,
+      fill: port1,
+    } satisfies ServeWorkerData;
     const worker = new Worker(new URL("serve-worker-main.js", import.meta.url), { workerData, transferList: [port1] });
     this.#workers[thread] = worker;
     let crashed = false;

@@ -7,7 +7,6 @@ import { slabGeometryOf } from "./disk/slab-geometry.js";
 import { frameCountMin } from "./memory/frame-arena.js";
 import { parseClientPrefix } from "./serve/client-prefix.js";
 import { unknownVariablesOf } from "./serve/secure-link.js";
-import type { TokenRules } from "./serve/token-checker.js";
 
 const port = z.number().int().min(0).max(65_535);
 const name = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/, "Expected letters, digits, dots and dashes, at most 63");
@@ -35,6 +34,22 @@ const fillSettings = z
     connectTimeout: durationSetting().default(2000),
     /** Longest silence of an upstream before it is given up for the next. */
     silenceTimeout: durationSetting().default(10_000),
+  })
+  .prefault({});
+
+const diskSettings = z
+  .strictObject({
+    /** Part of every disk for chunks that requests bring in and the manifest does not name. Without a manifest they have all of it. */
+    demandShare: z.number().min(0).max(1).default(0.1),
+    /**
+     * A batch of so many bytes is written and synced at once. A sync costs a spinning disk some 20 to 50 ms whatever it holds; 32 MiB take it 200 ms to
+     * write. Each byte that waits holds memory.
+     */
+    syncBytes: byteSizeSetting().default(32 * 2 ** 20),
+    /** A chunk waits no longer than this for its batch. A power cut loses what was fetched in this time, and it is fetched again. */
+    syncEvery: durationSetting().default(1000),
+    /** A batch that takes longer is stuck: its disk gets no more chunks until it ends. Longer than the longest pause of a disk that is well. */
+    writeTimeout: durationSetting().default(30_000),
   })
   .prefault({});
 
@@ -100,6 +115,7 @@ export const applianceSettings = z
       .array(z.strictObject({ path: z.string().min(1), size: byteSizeSetting() }))
       .min(1)
       .max(1024),
+    disk: diskSettings,
     miss: z.enum(["fill", "redirect", "reject"]).default("fill"),
     /** In order of preference. */
     upstreams: z
@@ -125,6 +141,12 @@ export const applianceSettings = z
       .strictObject({ id: name, cluster: name.optional(), role: z.enum(["edge", "storage"]).default("edge") })
       .prefault({ id: "site-1" }),
     fill: fillSettings,
+    heat: z
+      .strictObject({
+        /** What was served is told to the control plane in intervals of this length. */
+        interval: durationSetting(3_600_000).default(300_000),
+      })
+      .prefault({}),
     /** An object is checked for a newer version upstream when what is known of it is older than this, and someone asks for it. */
     revalidateAfter: durationSetting().default(60_000),
     limits: z
@@ -135,6 +157,11 @@ export const applianceSettings = z
         objectsPerWorker: z.number().int().min(1).max(10_000_000).default(100_000),
         /** Reads that one worker has under way at one disk: enough to keep it busy, few enough that others get their turn. */
         readsPerDisk: z.number().int().min(1).max(256).default(8),
+        /**
+         * Chunks are read past the system's page cache, where the file system can: a third of the processor time, and no second copy of what is in
+         * `ram` already. Only with chunks of whole pages (4 KiB).
+         */
+        directReads: z.boolean().default(true),
         /** Reads that wait for one disk, per worker; beyond it the answer is 503. */
         waitingReadsPerDisk: z.number().int().min(0).max(1_000_000).default(1024),
         /** A read that is not done by then is answered from upstream; a few in a row make its disk suspect. */
@@ -180,17 +207,19 @@ export const applianceSettings = z
         });
       }
     }
-    if (settings.tokens.required && settings.tokens.keys.length === 0 && settings.tokens.secureLinkMd5 === undefined) {
+    const { keys, required, secureLinkMd5 } = settings.tokens;
+    // A control plane brings keys with the lease.
+    if (required && keys.length === 0 && secureLinkMd5 === undefined && !settings.controlPlane) {
       context.addIssue({
         code: "custom",
         path: ["tokens", "required"],
-        message: "tokens.keys is empty, so every request would be refused",
+        message: "tokens.keys is empty and there is no controlPlane to bring any, so every request would be refused",
       });
     }
-    if (new Set(settings.tokens.keys.map(({ id }) => id)).size < settings.tokens.keys.length) {
+    if (new Set(keys.map(({ id }) => id)).size < keys.length) {
       context.addIssue({ code: "custom", path: ["tokens", "keys"], message: "two keys have the same id" });
     }
-    const unknown = unknownVariablesOf(settings.tokens.secureLinkMd5 ?? "");
+    const unknown = unknownVariablesOf(secureLinkMd5 ?? "");
     if (unknown.length > 0) {
       context.addIssue({
         code: "custom",
@@ -204,14 +233,3 @@ export const applianceSettings = z
   });
 
 export type ApplianceSettings = z.output<typeof applianceSettings>;
-
-/** What the serving workers need of `tokens`. */
-export function tokenRulesOf({ tokens }: Pick<ApplianceSettings, "tokens">): TokenRules {
-  const { required, revokedSessions, secureLinkMd5 } = tokens;
-  const keys = tokens.keys.map(({ id, secret, until }) => ({
-    id,
-    secret,
-    untilUnixMs: until === undefined ? undefined : Date.parse(until),
-  }));
-  return { required, keys, revokedSessions, secureLinkMd5 };
-}

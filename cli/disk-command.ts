@@ -23,11 +23,12 @@ interface DiskStatus {
   full: boolean;
   capacityBytes: number;
   usedBytes: number;
+  keptBytes: number;
+  badSlots: number;
   errors: number;
   lateReads: number;
   readP99Ms: number | null;
   reason: string;
-  scrubbed: { slots: number; findings: number };
   emptying: { moved: number; lost: number; left: number } | null;
 }
 
@@ -38,7 +39,9 @@ export function diskCommand(): Command {
   const common = (command: Command) =>
     command.option("--admin <url>", "the appliance's admin port", defaultAdminUrl).option("--json", "print JSON instead of tables");
   common(disk.command("list").summary("show every disk, its state and why"))
-    .description("Shows every disk: its state and why, how full it is, its read p99 over the last ten seconds, errors and scrub findings.")
+    .description(
+      "Shows every disk: its state and why, how full it is, how much of that the manifest names (kept; the rest may be evicted),\nits read p99 over the last ten seconds, errors, late reads, and slots that did not hold their chunks.",
+    )
     .action(async ({ admin, json }: DiskOptions) => {
       const { disks } = await askAppliance<{ disks: DiskStatus[] }>(admin, "status");
       process.stdout.write(json ? `${JSON.stringify(disks, null, 2)}\n` : `${tableOf(disks)}\n`);
@@ -99,8 +102,8 @@ async function waitUntilEmpty(admin: string, { uuid, path, chunks }: { uuid: str
 
 function tableOf(disks: readonly DiskStatus[]): string {
   const table = new Table({
-    head: ["disk", "state", "used", "of", "p99", "errors", "late", "scrub findings", "why"],
-    colAligns: ["left", "left", "right", "right", "right", "right", "right", "right", "left"],
+    head: ["disk", "state", "used", "of", "kept", "p99", "errors", "late", "bad slots", "why"],
+    colAligns: ["left", "left", "right", "right", "right", "right", "right", "right", "right", "left"],
     style: { head: [], border: [], compact: true },
   });
   for (const disk of disks) {
@@ -109,10 +112,11 @@ function tableOf(disks: readonly DiskStatus[]): string {
       disk.state + (disk.retiring ? ", retiring" : "") + (disk.full ? ", full" : ""),
       formatByteSize(disk.usedBytes),
       formatByteSize(disk.capacityBytes),
+      formatByteSize(disk.keptBytes),
       disk.readP99Ms === null ? "-" : `${disk.readP99Ms.toFixed(1)} ms`,
       disk.errors,
       disk.lateReads,
-      disk.scrubbed.findings,
+      disk.badSlots,
       disk.retiring && disk.emptying ? `${disk.emptying.left} chunks left to move` : disk.reason,
     ]);
   }

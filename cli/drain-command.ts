@@ -1,7 +1,7 @@
 // `millrace drain`: asks a running appliance to finish and stop.
 import { setTimeout as wait } from "node:timers/promises";
 import { Command } from "commander";
-import { messageOf, OperatingError } from "../runtime/operating-error.js";
+import { askAppliance } from "./admin-request.js";
 
 const lookEveryMs = 500;
 
@@ -27,13 +27,7 @@ Example:
 The same as SIGTERM. Responses that are not done at drain.deadline of the settings are cut off.`,
     )
     .action(async ({ admin, wait: untilStopped, json }: { admin: string; wait: boolean; json?: boolean }) => {
-      const base = admin.endsWith("/") ? admin : `${admin}/`;
-      const answer = await fetch(`${base}drain`, { method: "POST", headers: { "content-type": "application/json" }, body: "{}" }).catch(
-        (error: unknown) => {
-          throw new OperatingError("admin-unreachable", `Cannot reach ${base}: ${messageOf(error)}`, { source: base, cause: error });
-        },
-      );
-      if (!answer.ok) throw new OperatingError("drain-refused", `Cannot drain: ${base} answers ${answer.status}`, { source: base });
+      await askAppliance(admin, "drain", {});
       const say = (state: string, responsesLeft: number | null) => {
         const text = responsesLeft === null ? state : `${state}: ${responsesLeft} responses left`;
         process.stdout.write(json ? `${JSON.stringify({ state, responsesLeft })}\n` : `${text}\n`);
@@ -41,7 +35,7 @@ The same as SIGTERM. Responses that are not done at drain.deadline of the settin
       say("draining", null);
       if (!untilStopped) return;
       for (let last: number | undefined; ;) {
-        const status = await readStatus(base);
+        const status = await readStatus(admin);
         if (!status) return say("stopped", null);
         const left = status.drain?.responsesLeft;
         if (left !== undefined && left !== last) say(status.state, (last = left));
@@ -51,9 +45,9 @@ The same as SIGTERM. Responses that are not done at drain.deadline of the settin
 }
 
 /** Undefined when nobody answers any more. */
-async function readStatus(base: string): Promise<DrainStatus | undefined> {
+async function readStatus(admin: string): Promise<DrainStatus | undefined> {
   try {
-    return (await (await fetch(`${base}status`)).json()) as DrainStatus;
+    return await askAppliance<DrainStatus>(admin, "status");
   } catch {
     return undefined;
   }

@@ -21,7 +21,13 @@ export async function explainSteering(options: ExplainOptions): Promise<void> {
   const client = new ControlPlaneClient(options.controlPlane, { deadlineMs });
   try {
     const paths = await pathsOf(client, options);
-    const { ranked, rejected, matchedPrefix } = await client.rankAppliances({ clientAddress: options.client, paths, everyBox: true, sessionId: "", bitsPerSecond: 0n });
+    const { ranked, rejected, matchedPrefix } = await client.rankAppliances({
+      clientAddress: options.client,
+      paths,
+      everyBox: true,
+      sessionId: "",
+      bitsPerSecond: 0n,
+    });
     const answer = {
       client: options.client,
       title: options.title ?? null,

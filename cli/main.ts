@@ -8,6 +8,7 @@ import { controlPlaneCommand } from "./control-plane-command.js";
 import { demoCommand } from "./demo-command.js";
 import { diskCommand } from "./disk-command.js";
 import { drainCommand } from "./drain-command.js";
+import { fillCommand } from "./fill-command.js";
 import { gatewayCommand } from "./gateway-command.js";
 import { indexCommand } from "./index-command.js";
 import { ingestCommand } from "./ingest-command.js";
@@ -27,6 +28,7 @@ const commands = [
   purgeCommand,
   ingestCommand,
   originCommand,
+  fillCommand,
   steerCommand,
   tokenCommand,
   drainCommand,

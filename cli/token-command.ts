@@ -1,5 +1,6 @@
 // `millrace token`: makes and explains the tokens of playback URLs.
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Command } from "commander";
 import { OperatingError } from "../runtime/operating-error.js";
 
@@ -16,9 +17,9 @@ export function tokenCommand(): Command {
   const command = new Command("token").description("Make and check the tokens of playback URLs.");
   command
     .command("make")
-    .description("Print a token, signed with a key of an appliance's settings.")
+    .description("Print a token, signed with a key of an appliance: of its settings, or of its lease.")
     .requiredOption("--config <file>", "the appliance's YAML settings, for tokens.keys")
-    .option("--key <id>", "which key signs; the first by default")
+    .option("--key <id>", "which key signs; the newest that may by default")
     .option("--path <prefix>", 'what the token opens: objects whose path begins so, "" for all', "")
     .option("--expires <duration>", "how long it is good for: 30m, 6h, 7d", "6h")
     .option("--client <cidr>", "only for clients of this prefix, such as 198.51.100.0/24")
@@ -31,14 +32,16 @@ Example:
   curl http://127.0.0.1:8080/~$TOKEN/clock/master.m3u8`,
     )
     .action(async (options: MakeOptions) => {
-      const [{ makePlaybackToken }, { parseDurationMs }, { parseClientPrefix }, keys] = await Promise.all([
+      const [{ makePlaybackToken }, { parseDurationMs }, { parseClientPrefix }, { chooseSigningKey }, { keys }] = await Promise.all([
         import("../fill-protocol/playback-token.js"),
         import("../runtime/duration.js"),
         import("../appliance/serve/client-prefix.js"),
-        readKeys(options.config),
+        import("../fill-protocol/token-key.js"),
+        readRules(options.config),
       ]);
-      const key = options.key === undefined ? keys[0] : keys.find(({ id }) => id === options.key);
-      if (!key) throw new OperatingError("no-key", `Cannot sign: ${options.config} has no key ${options.key ?? "in tokens.keys"}`);
+      const key = options.key === undefined ? chooseSigningKey(keys, Date.now()) : keys.find(({ id }) => id === options.key);
+      if (!key)
+        throw new OperatingError("no-key", `Cannot sign: ${options.config} has no key ${options.key ?? "in tokens.keys, nor in a lease"}`);
       const lifetimeMs = parseDurationMs(options.expires);
       if (lifetimeMs === undefined)
         throw new OperatingError("bad-option", `Cannot read --expires ${options.expires}: expected 30m, 6h or 7d`);
@@ -62,15 +65,13 @@ Example:
     .option("--client <address>", "also: for this client")
     .option("--json", "print JSON")
     .action(async (text: string, options: { config: string; path?: string; client?: string; json?: boolean }) => {
-      const [{ parsePlaybackToken }, { TokenChecker }, { tokenRulesOf, applianceSettings }, { readSettingsFile }, { systemClock }, ipaddr] =
-        await Promise.all([
-          import("../fill-protocol/playback-token.js"),
-          import("../appliance/serve/token-checker.js"),
-          import("../appliance/settings.js"),
-          import("../runtime/settings-file.js"),
-          import("../runtime/clock.js"),
-          import("ipaddr.js"),
-        ]);
+      const [{ parsePlaybackToken }, { TokenChecker }, rules, { systemClock }, ipaddr] = await Promise.all([
+        import("../fill-protocol/playback-token.js"),
+        import("../appliance/serve/token-checker.js"),
+        readRules(options.config),
+        import("../runtime/clock.js"),
+        import("ipaddr.js"),
+      ]);
       const given = text === "-" ? readFileSync(0, "utf8").trim() : text;
       const token = /\/~([^/]+)\//.exec(given)?.[1] ?? /[?&]tk=([^&]+)/.exec(given)?.[1] ?? given;
       const claims = parsePlaybackToken(token)?.claims;
@@ -78,7 +79,7 @@ Example:
       if (client !== undefined && !ipaddr.default.isValid(client)) {
         throw new OperatingError("bad-option", `Cannot read --client ${client}: expected an address`);
       }
-      const checker = new TokenChecker(tokenRulesOf(readSettingsFile(options.config, applianceSettings)), systemClock);
+      const checker = new TokenChecker(rules, systemClock);
       const verdict = checker.check({
         token,
         path: options.path ?? claims?.pathPrefix ?? "",
@@ -96,15 +97,38 @@ Example:
       process.stdout.write(options.json ? `${JSON.stringify(answer, null, 2)}\n` : `${explain(answer)}\n`);
       if (verdict !== undefined) process.exitCode = 1;
     });
+  command
+    .command("revoke")
+    .description("End a playback early: within a heartbeat, no appliance of the fleet takes tokens of this session any more.")
+    .argument("<session>", "the session in the claims of its tokens; `token check` shows it")
+    .option("--control-plane <url>", "the control plane that signed them", "grpc://127.0.0.1:7000")
+    .option("--json", "print JSON")
+    .action(async (session: string, options: { controlPlane: string; json?: boolean }) => {
+      const { ControlPlaneClient } = await import("../control-plane/control-plane-client.js");
+      const client = new ControlPlaneClient(options.controlPlane);
+      try {
+        const { untilUnixMs } = await client.revokeSession({ session });
+        const until = new Date(Number(untilUnixMs)).toISOString();
+        process.stdout.write(
+          options.json ? `${JSON.stringify({ session, until })}\n` : `revoked until its last token has expired, ${until}\n`,
+        );
+      } finally {
+        client.close();
+      }
+    });
   return command;
 }
 
-async function readKeys(config: string): Promise<readonly { id: string; secret: string }[]> {
-  const [{ applianceSettings }, { readSettingsFile }] = await Promise.all([
+/** What an appliance with these settings holds tokens against, with the lease that it has from its control plane. */
+async function readRules(config: string) {
+  const [{ applianceSettings }, { readSettingsFile }, { readLease }, { tokenRulesOf }] = await Promise.all([
     import("../appliance/settings.js"),
     import("../runtime/settings-file.js"),
+    import("../appliance/agent/lease-file.js"),
+    import("../appliance/token-rules.js"),
   ]);
-  return readSettingsFile(config, applianceSettings).tokens.keys;
+  const settings = readSettingsFile(config, applianceSettings);
+  return tokenRulesOf(settings, readLease(join(settings.index, "lease.json")));
 }
 
 function firstAddressOf(prefix = "0.0.0.0"): string {

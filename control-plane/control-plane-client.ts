@@ -3,6 +3,7 @@ import { connectivityState, credentials, Metadata, type CallOptions, type Client
 import { FleetServiceClient } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { OperatingError } from "../runtime/operating-error.js";
 import { operatingErrorOf } from "./call-errors.js";
+import { FillPlanServiceClient } from "./protocol/generated/millrace/fillplan/v1/fill_plan.js";
 import { CatalogServiceClient } from "./protocol/generated/millrace/catalog/v1/catalog.js";
 import { PlaybackServiceClient } from "./protocol/generated/millrace/playback/v1/playback.js";
 import { SteeringServiceClient } from "./protocol/generated/millrace/steering/v1/steering.js";
@@ -36,6 +37,7 @@ export class ControlPlaneClient {
   readonly #fleet: FleetServiceClient;
   readonly #catalog: CatalogServiceClient;
   readonly #playback: PlaybackServiceClient;
+  readonly #fillPlan: FillPlanServiceClient;
   readonly #steering: SteeringServiceClient;
   #hasAnswered = false;
 
@@ -52,18 +54,25 @@ export class ControlPlaneClient {
     this.#deadlineMs = deadlineMs;
     const options = { "grpc.initial_reconnect_backoff_ms": reconnectFirstMs, "grpc.max_reconnect_backoff_ms": reconnectMaxMs };
     this.#fleet = new FleetServiceClient(address, credentials.createInsecure(), options);
-    // All four services over one connection.
+    // All services over one connection.
     const shared = { ...options, channelOverride: this.#fleet.getChannel() };
     this.#catalog = new CatalogServiceClient(address, credentials.createInsecure(), shared);
+    this.#fillPlan = new FillPlanServiceClient(address, credentials.createInsecure(), shared);
     this.#playback = new PlaybackServiceClient(address, credentials.createInsecure(), shared);
     this.#steering = new SteeringServiceClient(address, credentials.createInsecure(), shared);
   }
 
   readonly listAppliances = this.#unary(() => this.#fleet.listAppliances.bind(this.#fleet));
+  readonly revokeSession = this.#unary(() => this.#fleet.revokeSession.bind(this.#fleet));
   readonly publishTitle = this.#unary(() => this.#catalog.publishTitle.bind(this.#catalog));
   readonly listTitles = this.#unary(() => this.#catalog.listTitles.bind(this.#catalog));
   readonly getTitle = this.#unary(() => this.#catalog.getTitle.bind(this.#catalog));
   readonly startPlayback = this.#unary(() => this.#playback.startPlayback.bind(this.#playback));
+  readonly summarizePlan = this.#unary(() => this.#fillPlan.summarizePlan.bind(this.#fillPlan));
+  readonly explainObject = this.#unary(() => this.#fillPlan.explainObject.bind(this.#fillPlan));
+  readonly setEditorial = this.#unary(() => this.#fillPlan.setEditorial.bind(this.#fillPlan));
+  readonly makePlan = this.#unary(() => this.#fillPlan.makePlan.bind(this.#fillPlan));
+  readonly listMisses = this.#unary(() => this.#fillPlan.listMisses.bind(this.#fillPlan));
   readonly rankAppliances = this.#unary(() => this.#steering.rankAppliances.bind(this.#steering));
 
   /** Whether the connection stands; asking opens it. */

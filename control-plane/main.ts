@@ -7,18 +7,27 @@ import { openLog, type Log } from "../runtime/log.js";
 import { announceReady, onStop } from "../runtime/stop-signal.js";
 import { makeCatalogService } from "./catalog/catalog-service.js";
 import { CatalogStore } from "./catalog/catalog-store.js";
-import { makeFillService, sizeOf } from "./fill-plan/fill-service.js";
-import { ManifestPlanner } from "./fill-plan/manifest-planner.js";
+import { makeFillPlanService } from "./fill-plan/fill-plan-service.js";
+import { FillPlanner } from "./fill-plan/fill-planner.js";
+import { fillRulesOf } from "./fill-plan/fill-rules.js";
+import { makeFillService } from "./fill-plan/fill-service.js";
+import { HeatStore } from "./fill-plan/heat-store.js";
+import { PlanStore } from "./fill-plan/plan-store.js";
 import { ApplianceStore } from "./fleet/appliance-store.js";
 import { countFleet, logNewlyOffline, makeFleetService, restoreFleet } from "./fleet/fleet-service.js";
 import { FleetRegistry } from "./fleet/fleet-registry.js";
 import { HoldingsRegister } from "./fleet/holdings-register.js";
 import { Numbering } from "./fleet/numbering.js";
+import { TokenKeyStore } from "./fleet/token-key-store.js";
+import { TokenKeys } from "./fleet/token-keys.js";
 import { FillServiceService } from "../fill-protocol/generated/millrace/fill/v1/fill.js";
 import { FleetServiceService } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { openMetrics } from "./metrics.js";
+import { UrlSigner } from "./playback/url-signer.js";
+import { TitleGate } from "./fill-plan/title-gate.js";
 import { makePlaybackService } from "./playback/playback-service.js";
 import { CatalogServiceService } from "./protocol/generated/millrace/catalog/v1/catalog.js";
+import { FillPlanServiceService } from "./protocol/generated/millrace/fillplan/v1/fill_plan.js";
 import { PlaybackServiceService } from "./protocol/generated/millrace/playback/v1/playback.js";
 import { SteeringServiceService } from "./protocol/generated/millrace/steering/v1/steering.js";
 import { openGrpcServer } from "./server.js";
@@ -34,6 +43,12 @@ import { makeSteeringService } from "./steering/steering-service.js";
 import { SteeringSessions } from "./steering/steering-sessions.js";
 import { Steering } from "./steering/steering.js";
 import { openStore } from "./store/database.js";
+import { openSharedState } from "./store/open-shared-state.js";
+import { redactedUrl } from "./store/redacted-url.js";
+import { forgetOldKeys } from "./store/write-once.js";
+
+/** Old idempotency keys go so often. */
+const sweepEveryMs = 3_600_000;
 
 export interface ControlPlane {
   grpcPort: number;
@@ -59,6 +74,10 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   setLogVerbosity(logVerbosity.NONE);
   const metrics = openMetrics();
   const store = await openStore(settings.database);
+  const shared = await openSharedState(settings.shared, clock).catch(async (error: unknown) => {
+    await store.destroy();
+    throw error;
+  });
   const catalog = new CatalogStore(store);
   const applianceStore = new ApplianceStore(store);
   const numbers = new Numbering();
@@ -71,7 +90,10 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     preservation: { ...selfPreservation, forMs: selfPreservation.for },
   });
   const holdings = new HoldingsRegister(numbers);
-  const planner = new ManifestPlanner(catalog, clock);
+  const heat = new HeatStore(store, clock);
+  const plans = new PlanStore(store);
+  const planner = new FillPlanner({ catalog, appliances: applianceStore, heat, plans, settings: settings.fillPlan, clock, log });
+  const liveness = new TitleGate({ registry, holdings, rules: settings.fillPlan.liveness, metrics });
   const routing = openRouting(settings, { clock, log });
   const { nominalBitsPerSecond, reservationValidFor, contentSteeringTtl, geoDatabase } = settings.steering;
   const fleet = new SteeringFleet({ registry, numbers, onSite: (siteId) => routing.noteSite(siteId) });
@@ -81,9 +103,29 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     onEnd: (sessionId) => decisionLog?.writeEnd(clock.unixMs(), sessionId),
   });
   const geo = geoDatabase === undefined ? undefined : openGeoLocator(geoDatabase);
-  const steering = new Steering({ routes: routing.table, fleet, holdings, ledger, geo, decisionLog, limits: settings.steering, clock, metrics });
+  const steering = new Steering({
+    routes: routing.table,
+    fleet,
+    holdings,
+    ledger,
+    geo,
+    decisionLog,
+    limits: settings.steering,
+    clock,
+    metrics,
+  });
   const sessions = new SteeringSessions(settings.steering.sessionSecret ?? randomBytes(32).toString("hex"));
   const calls = makeServiceCalls({ log, metrics });
+  const calendar = {
+    rotateEveryMs: settings.tokens.rotateEvery,
+    urlsValidForMs: settings.tokens.urlsValidFor,
+    leaseValidForMs: settings.lease.validFor,
+  };
+  const tokenKeys = new TokenKeys({ store: new TokenKeyStore(store), clock, calendar, log });
+  await tokenKeys.start();
+  const signer = settings.tokens.signUrls
+    ? new UrlSigner({ keys: tokenKeys, clock, validForMs: settings.tokens.urlsValidFor, bindClients: settings.tokens.bindClients })
+    : undefined;
   const knownAppliances = await restoreFleet({ registry, store: applianceStore });
 
   const server = await openGrpcServer(settings.listen, [
@@ -93,7 +135,8 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
         registry,
         holdings,
         store: applianceStore,
-        manifestVersionOf: async (identity) => (await planner.planFor(sizeOf(identity))).version,
+        manifestVersionOf: async ({ applianceId }) => (await planner.manifestOf(applianceId)).version,
+        onRegistered: () => planner.changed(),
         clock,
         heartbeatEveryMs: settings.fleet.heartbeatEvery,
         expiresAfterMs: settings.fleet.expiresAfter,
@@ -104,16 +147,39 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
           const endsAtMs = box && ledger.lastEndOn(box);
           return endsAtMs === undefined ? 0 : Math.ceil(Math.max(0, endsAtMs - clock.monotonicMs()) / 1000);
         },
+        tokenKeys,
         log,
       }),
     },
     {
       definition: FillServiceService,
-      implementation: makeFillService(calls, { registry, holdings, planner, catalog, metrics, log }),
+      implementation: makeFillService(calls, {
+        registry,
+        holdings,
+        planner,
+        catalog,
+        heat,
+        rules: fillRulesOf(settings.fillPlan),
+        metrics,
+        log,
+      }),
+    },
+    {
+      definition: FillPlanServiceService,
+      implementation: makeFillPlanService(calls, {
+        registry,
+        holdings,
+        planner,
+        plans,
+        catalog,
+        heat,
+        demandShare: settings.fillPlan.demandShare,
+        clock,
+      }),
     },
     {
       definition: CatalogServiceService,
-      implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.catalogChanged(), clock, log }),
+      implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.changed(), clock, log }),
     },
     {
       definition: SteeringServiceService,
@@ -121,18 +187,25 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
         steering,
         catalog,
         sessions,
+        signer,
         throughput: new ThroughputReports(),
         contentSteeringTtlMs: contentSteeringTtl,
         clock,
       }),
     },
-    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering, sessions, nominalBitsPerSecond, clock }) },
+    {
+      definition: PlaybackServiceService,
+      implementation: makePlaybackService(calls, { catalog, steering, sessions, nominalBitsPerSecond, clock, signer, liveness }),
+    },
   ]);
   let draining = false;
   const watch = setInterval(() => {
     logNewlyOffline({ registry, log });
     ledger.expire(clock.monotonicMs());
   }, heartbeatEvery);
+  const sweep = setInterval(() => {
+    forgetOldKeys(store, clock.unixMs()).catch((error: unknown) => log.warn({ err: error }, "old idempotency keys stay for now"));
+  }, sweepEveryMs);
   metrics.countAppliances(() => countFleet(registry, metrics.appliances));
   const admin = await openAdminServer({
     ...settings.admin,
@@ -141,14 +214,17 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     status: () => ({
       draining,
       grpcPort: server.port,
-      database: settings.database,
       steering: { ...routing.status(), sessions: ledger.size, decisionsDropped: decisionLog?.dropped ?? 0 },
+      database: redactedUrl(settings.database),
+      shared: redactedUrl(settings.shared),
+      sharedAvailable: shared.isAvailable(),
       appliances: registry.list().map(({ identity, state }) => ({ id: identity.applianceId, siteId: identity.siteId, state })),
     }),
   });
 
   const { host } = settings.listen;
-  log.info({ host, grpcPort: server.port, adminPort: admin.port, database: settings.database, knownAppliances }, "control plane serves");
+  const [database, sharedUrl] = [redactedUrl(settings.database), redactedUrl(settings.shared)];
+  log.info({ host, grpcPort: server.port, adminPort: admin.port, database, shared: sharedUrl, knownAppliances }, "control plane serves");
   return {
     grpcPort: server.port,
     adminPort: admin.port,
@@ -156,9 +232,12 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
       draining = true;
       clearInterval(watch);
       routing.close();
+      clearInterval(sweep);
+      tokenKeys.stop();
       await server.drain();
       await decisionLog?.close();
       await store.destroy();
+      await shared.close();
       await admin.close();
     },
   };

@@ -43,6 +43,17 @@ export function openMetrics() {
       labelNames: ["letter"] as const,
       registers,
     }),
+    heatReports: new Counter({
+      name: "millrace_control_plane_heat_reports_total",
+      help: "Reports of heat, by result. sent-before: acknowledged and not counted again; many of them are acknowledgements that get lost.",
+      labelNames: ["result"] as const,
+      registers,
+    }),
+    playbackNotLive: new Counter({
+      name: "millrace_control_plane_playbacks_not_live_total",
+      help: "Playbacks refused because too few clusters hold the title yet. Look at the fill of the clusters.",
+      registers,
+    }),
     holdingsGaps: new Counter({
       name: "millrace_control_plane_holdings_gaps_total",
       help: "Reports of holdings refused because one before was missing. A few follow a restart; steady growth is a faulty appliance.",

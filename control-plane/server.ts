@@ -21,6 +21,7 @@ const protoFolders = [join(packageRoot, "fill-protocol/proto"), join(packageRoot
 const protoFiles = [
   "millrace/fleet/v1/fleet.proto",
   "millrace/fill/v1/fill.proto",
+  "millrace/fillplan/v1/fill_plan.proto",
   "millrace/catalog/v1/catalog.proto",
   "millrace/steering/v1/steering.proto",
   "millrace/playback/v1/playback.proto",

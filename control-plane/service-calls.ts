@@ -12,7 +12,7 @@ import { OperatingError } from "../runtime/operating-error.js";
 import { callStatusOf } from "./call-errors.js";
 import type { Metrics } from "./metrics.js";
 
-/** A call without a deadline of its own is given up after so long, so that it can't hold its place for ever. */
+/** A call without a deadline of its own, or one message of a stream, is given up after so long, so that it can't hold its place for ever. */
 const callMaxMs = 10_000;
 
 /** What is known of a call beside its request. */
@@ -67,12 +67,19 @@ export function makeServiceCalls({ log, metrics }: { log: Log; metrics: Metrics 
     serverStream: (answer) => (call) => {
       const { context, end, fail } = start(call);
       const send = async () => {
-        for await (const message of answer(call.request, context)) {
-          if (call.cancelled) return;
-          if (!call.write(message)) await drained(call);
+        const messages = answer(call.request, context)[Symbol.asyncIterator]();
+        try {
+          // The limit is each message's: a long answer to a slow caller is no call that hangs.
+          for (;;) {
+            const { done, value } = await withTimeLimit(() => messages.next());
+            if (done || call.cancelled) return;
+            if (!call.write(value)) await withTimeLimit(() => drained(call));
+          }
+        } finally {
+          void messages.return?.();
         }
       };
-      withTimeLimit(send).then(
+      send().then(
         () => {
           end(call.cancelled ? status.CANCELLED : status.OK);
           call.end();

@@ -69,7 +69,14 @@ sites: [{ id: near, prefixes: [10.0.0.0/8] }, { id: far, rank: 1 }]
       ),
     manifest: async (applianceId: string, knownVersion = 0n) => {
       const parts: FetchManifestResponse[] = [];
-      for await (const part of fillClient.fetchManifest({ applianceId, knownVersion })) parts.push(part as FetchManifestResponse);
+      for await (const part of fillClient.fetchManifest({
+        applianceId,
+        knownVersion,
+        resumeVersion: 0n,
+        resumeBaseVersion: 0n,
+        resumeEntries: 0n,
+      }))
+        parts.push(part as FetchManifestResponse);
       return parts;
     },
   };
@@ -113,6 +120,8 @@ const beat = (applianceId: string, bootId: string, rest: Partial<HeartbeatReques
   totals: { requests: 1n, bytesSent: 2n, bytesFilled: 3n, heldBytes: 4n },
   disks: [],
   requestHeadroom: 10,
+  fillHeadroom: 10,
+  manifest: undefined,
   holdingsSequence: 0n,
   headroom: undefined,
   sentAtUnixMs: 0n,
@@ -246,7 +255,14 @@ test("FillService streams the manifest by parts of 1,000, nothing when it is kno
       parts.map(({ entries }) => entries.length),
       [1000, 1000, 400],
     );
-    assert.deepEqual(parts[0]!.entries[0], { path: "big/0 master.m3u8", sizeBytes: 150n, etag });
+    assert.deepEqual(parts[0]!.entries[0], {
+      path: "big/0 master.m3u8",
+      sizeBytes: 150n,
+      etag,
+      stratum: 0,
+      urgent: false,
+      removed: false,
+    });
     const { version } = parts[0]!;
     assert.ok(parts.every((part) => part.version === version));
     assert.deepEqual(await call.manifest("a", version), []);
@@ -254,10 +270,20 @@ test("FillService streams the manifest by parts of 1,000, nothing when it is kno
     clock.turn(10);
     await client.publishTitle(film("big", 2400));
     assert.equal((await call.heartbeat(beat("a", "boot-1"))).manifestVersion, version, "the same objects again change no plan");
-    // 2,400 objects of two slots of 100 bytes fill 480,000 of the 1,000,000 bytes: one more title does, three don't.
-    for (const titleId of ["more", "most"]) await client.publishTitle(film(titleId, 2400));
+    // 2,100 objects of two slots of 100 bytes fill 420,000 of the 900,000 bytes that are not left to demand: one more title does, two don't.
+    for (const titleId of ["more", "most"]) await client.publishTitle(film(titleId, 2100));
     assert.notEqual((await call.heartbeat(beat("a", "boot-1"))).manifestVersion, version);
-    assert.equal((await call.manifest("a")).flatMap(({ entries }) => entries).length, 4800);
+    assert.equal((await call.manifest("a")).flatMap(({ entries }) => entries).length, 4500);
+    const changes = await call.manifest("a", version);
+    assert.ok(changes.every((part) => part.baseVersion === version && part.entriesTotal === 2100n));
+    assert.deepEqual(
+      changes.map(({ firstEntry, entries }) => [firstEntry, entries.length]),
+      [
+        [0n, 1000],
+        [1000n, 1000],
+        [2000n, 100],
+      ],
+    );
   });
 });
 
@@ -348,8 +374,14 @@ test("PlaybackService and SteeringService rank the healthy, holders first, over 
       ["near", "far", "cold"],
     );
     assert.equal(explained.matchedPrefix, "10.0.0.0/8");
-    assert.equal(await failureOf(client.rankAppliances({ clientAddress: "here", paths, everyBox: true, sessionId: "", bitsPerSecond: 0n })), "INVALID_ARGUMENT invalid-argument");
-    assert.equal(await failureOf(client.rankAppliances({ clientAddress: "::1", paths: [], everyBox: true, sessionId: "", bitsPerSecond: 0n })), "INVALID_ARGUMENT invalid-argument");
+    assert.equal(
+      await failureOf(client.rankAppliances({ clientAddress: "here", paths, everyBox: true, sessionId: "", bitsPerSecond: 0n })),
+      "INVALID_ARGUMENT invalid-argument",
+    );
+    assert.equal(
+      await failureOf(client.rankAppliances({ clientAddress: "::1", paths: [], everyBox: true, sessionId: "", bitsPerSecond: 0n })),
+      "INVALID_ARGUMENT invalid-argument",
+    );
     // A title that was published anew is held by nobody.
     const renewed = film("one");
     await client.publishTitle({ ...renewed, objects: renewed.objects.map((object) => ({ ...object, etag: '"e2"' })) });

@@ -24,7 +24,17 @@ test("controlPlaneSettings has a default for every key", () => {
       selfPreservation: { share: 0.5, atLeast: 5, for: 600_000 },
       turnUp: "off",
     },
+    shared: "memory:",
     lease: { validFor: 604_800_000 },
+    tokens: { signUrls: false, urlsValidFor: 43_200_000, bindClients: false, rotateEvery: 604_800_000 },
+    fillPlan: {
+      every: 3_600_000,
+      demandShare: 0.1,
+      churnPerDay: 0.05,
+      masters: 2,
+      escalation: { masterOriginWait: 300_000, memberTierWait: 600_000, memberOriginWait: 3_600_000 },
+      liveness: { clusters: 0, copies: 1 },
+    },
     sites: [],
     routes: { files: [], bgp: [] },
     steering: {

@@ -8,6 +8,7 @@
 //
 // In the path a token is inherited by the relative URLs of a playlist.
 import { createHmac, timingSafeEqual } from "node:crypto";
+import type { SigningKey } from "./token-key.js";
 
 /** Longest token that is looked at, in characters. */
 export const playbackTokenCharactersMax = 1024;
@@ -23,11 +24,6 @@ export interface PlaybackClaims {
   session?: string;
 }
 
-export interface PlaybackKey {
-  id: string;
-  secret: string;
-}
-
 /** A token as it came, not yet worth anything. */
 export interface UncheckedToken {
   keyId: string;
@@ -37,7 +33,7 @@ export interface UncheckedToken {
   claims: PlaybackClaims;
 }
 
-export function makePlaybackToken(claims: PlaybackClaims, key: PlaybackKey): string {
+export function makePlaybackToken(claims: PlaybackClaims, key: SigningKey): string {
   const { expiresUnixS: e, pathPrefix: p, clientPrefix: c, session: s } = claims;
   const signed = `${key.id}.${Buffer.from(JSON.stringify({ e, p, c, s })).toString("base64url")}`;
   return `${signed}.${signatureOf(signed, key.secret).toString("base64url")}`;

@@ -36,7 +36,13 @@ async function openNetwork(t: TestContext, routes: Record<string, unknown>) {
   t.after(() => client.close());
   for (const siteId of sites) await joinFleet(t, grpcPort, { id: `box-${siteId}`, siteId, holds: [] });
   const ask = async (clientAddress: string) => {
-    const { ranked, matchedPrefix } = await client.rankAppliances({ clientAddress, paths: ["x"], everyBox: false, sessionId: "", bitsPerSecond: 0n });
+    const { ranked, matchedPrefix } = await client.rankAppliances({
+      clientAddress,
+      paths: ["x"],
+      everyBox: false,
+      sessionId: "",
+      bitsPerSecond: 0n,
+    });
     return `${ranked[0]!.siteId} ${matchedPrefix}`;
   };
   const waitFor = (clientAddress: string, expected: string, deadlineMs = movedWithinMs) =>
@@ -48,7 +54,12 @@ test("announcements, better paths and withdrawals of a BGP neighbour move client
   if (!requireProgram(t, "gobgpd") || !requireProgram(t, "gobgp")) return;
   const folder = temporaryFolder();
   const [apiPort, bgpPort, ...more] = await Promise.all(Array.from({ length: 6 }, freeBgpPort));
-  const routers = ["127.0.0.2", "127.0.0.3"].map((address, at) => ({ address, asn: 65_001 + at, bgpPort: more[2 * at]!, apiPort: more[2 * at + 1]! }));
+  const routers = ["127.0.0.2", "127.0.0.3"].map((address, at) => ({
+    address,
+    asn: 65_001 + at,
+    bgpPort: more[2 * at]!,
+    apiPort: more[2 * at + 1]!,
+  }));
   const neighbors = routers.map(({ address, asn, bgpPort }) => ({ address, asn, port: bgpPort, passive: true }));
   const listener = { folder, name: "listener", address: "127.0.0.1", asn: 65_000, bgpPort: bgpPort!, apiPort: apiPort!, neighbors };
   await startBgpDaemon(t, listener);

@@ -4,6 +4,8 @@ import {
   FillServiceClient,
   type FetchManifestRequest,
   type FetchManifestResponse,
+  type ReportHeatRequest,
+  type ReportHeatResponse,
   type RankSourcesRequest,
   type RankSourcesResponse,
   type ReportHoldingsRequest,
@@ -22,7 +24,9 @@ import { OperatingError } from "../../runtime/operating-error.js";
 
 /** A control plane that does not answer within this is taken for away; the next heartbeat tries again. */
 const callTimeoutMs = 3000;
-/** A manifest is streamed; each part of it comes within this. */
+/** A report of heat is a transaction of thousands of rows. */
+const heatTimeoutMs = 10_000;
+/** A manifest is streamed, and goes on with the next heartbeat when it takes longer than this. */
 const manifestTimeoutMs = 60_000;
 /** Reconnecting gets slower up to this, so that a control plane that comes back is found soon. */
 const reconnectMaxMs = 2000;
@@ -62,11 +66,13 @@ export class ControlPlaneClient {
     return call((done) => this.#fill.rankSources(request, new Metadata(), deadline(callTimeoutMs), done));
   }
 
-  /** All parts of a manifest, in order. */
-  async fetchManifest(request: FetchManifestRequest): Promise<FetchManifestResponse[]> {
-    const parts: FetchManifestResponse[] = [];
-    for await (const part of this.#fill.fetchManifest(request, deadline(manifestTimeoutMs))) parts.push(part as FetchManifestResponse);
-    return parts;
+  reportHeat(request: ReportHeatRequest): Promise<ReportHeatResponse> {
+    return call((done) => this.#fill.reportHeat(request, new Metadata(), deadline(heatTimeoutMs), done));
+  }
+
+  /** The parts of a manifest, in order, as they come. */
+  async *fetchManifest(request: FetchManifestRequest): AsyncGenerator<FetchManifestResponse> {
+    for await (const part of this.#fill.fetchManifest(request, deadline(manifestTimeoutMs))) yield part as FetchManifestResponse;
   }
 
   close(): void {

@@ -14,6 +14,7 @@ import { systemClock } from "../../runtime/clock.js";
 import { openLog } from "../../runtime/log.js";
 import { ControlPlaneClient } from "./control-plane-client.js";
 import { FleetMember } from "./fleet-member.js";
+import { ManifestFile } from "../manifest-file.js";
 import { HoldingsReporter } from "./holdings-reporter.js";
 
 /** Far longer than a test takes: what happens does not happen because it was time. */
@@ -39,7 +40,7 @@ async function openBench(
     register: (_call, done) => {
       registered++;
       done(null, {
-        lease: { leaseId: "l", issuedAtUnixMs: 0n, expiresAtUnixMs: 2n ** 45n },
+        lease: { leaseId: "l", issuedAtUnixMs: 0n, expiresAtUnixMs: 2n ** 45n, tokenKeys: [], revokedSessions: [], tokenKeysVersion: "" },
         heartbeatEveryMs,
         expiresAfterMs: 3 * heartbeatEveryMs,
       });
@@ -47,16 +48,18 @@ async function openBench(
     heartbeat: (call, done) => {
       beats.push(call.request);
       void Promise.resolve(answer(beats.length)).then((more) =>
-        done(null, { registerAgain: false, reportAllHoldings: false, manifestVersion: 0n, ...more }),
+        done(null, { registerAgain: false, reportAllHoldings: false, manifestVersion: 0n, tokenKeysVersion: "", ...more }),
       );
     },
     renewLease: (_call, done) => done(null, { lease: undefined }),
+    revokeSession: (_call, done) => done(null, { untilUnixMs: 0n }),
     listAppliances: (_call, done) => done(null, { appliances: [] }),
     fetchRegistry: (_call, done) => done(null, { version: 1n, whole: true, appliances: [], preserving: false }),
   };
   const fill: FillServiceServer = {
     fetchManifest: (call) => call.end(),
-    rankSources: (_call, done) => done(null, { sources: [] }),
+    rankSources: (_call, done) => done(null, { sources: [], steps: [], fillMaster: false, validSeconds: 0 }),
+    reportHeat: (call, done) => done(null, { acknowledgedSequence: call.request.sequence }),
     reportHoldings: (call, done) => done(null, { acknowledgedSequence: call.request.sequence }),
   };
   server.addService(FleetServiceService, fleet);
@@ -89,11 +92,15 @@ async function openBench(
       disks: () => [],
       requestHeadroom: () => 1,
       headroom: () => undefined,
-    isDraining: () => draining,
+      fillHeadroom: () => 1,
+      fillProgress: () => undefined,
+      isDraining: () => draining,
     },
     lease: undefined,
     onLease: () => {},
+    manifest: new ManifestFile("/nonexistent"),
     onManifest: () => {},
+    heat: { journalId: "j", next: () => undefined, acknowledge: () => {} },
   });
   context.after(async () => {
     await member.stop();

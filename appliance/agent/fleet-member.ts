@@ -1,19 +1,23 @@
 // Keeps an appliance in the fleet: registers it, sends heartbeats, reports what it holds, follows the manifest. When the control plane is
 // away it goes on trying, and the appliance goes on serving.
 import { setTimeout as wait } from "node:timers/promises";
+import { status, type ServiceError } from "@grpc/grpc-js";
 import {
   ApplianceState,
   type ApplianceIdentity,
   type DiskStatus,
   type Headroom,
   type Lease,
+  type ManifestProgress,
   type ServingTotals,
 } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Log } from "../../runtime/log.js";
 import { messageOf } from "../../runtime/operating-error.js";
-import type { ManifestItem } from "../fill-messages.js";
+import type { FillProgress } from "../fill-messages.js";
+import type { ManifestFile } from "../manifest-file.js";
 import type { ControlPlaneClient } from "./control-plane-client.js";
+import type { HeatJournal } from "./heat-journal.js";
 import type { HoldingsReporter } from "./holdings-reporter.js";
 import type { StoredLease } from "./lease-file.js";
 
@@ -21,6 +25,8 @@ import type { StoredLease } from "./lease-file.js";
 const firstHeartbeatEveryMs = 1000;
 /** Reports sent with one heartbeat, so that a long report does not hold heartbeats up for long. */
 const reportsPerHeartbeatMax = 20;
+/** The same of heat: a week's reports of five minutes are told within a quarter of an hour. */
+const heatReportsPerHeartbeatMax = 5;
 
 /** What the rest of the appliance says of itself at this moment. */
 export interface ApplianceSelf {
@@ -30,6 +36,10 @@ export interface ApplianceSelf {
   /** Requests that could be taken more; 0 when draining. */
   requestHeadroom: () => number;
   headroom: () => Headroom | undefined;
+  /** Fill requests of other appliances that could be taken more. */
+  fillHeadroom: () => number;
+  /** Undefined before the first look at a manifest. */
+  fillProgress: () => FillProgress | undefined;
   isDraining: () => boolean;
 }
 
@@ -42,7 +52,10 @@ export interface FleetMemberOptions {
   self: ApplianceSelf;
   lease: StoredLease | undefined;
   onLease: (lease: StoredLease) => void;
-  onManifest: (version: string, items: ManifestItem[]) => void;
+  manifest: ManifestFile;
+  /** The file has another manifest now. */
+  onManifest: () => void;
+  heat: Pick<HeatJournal, "journalId" | "next" | "acknowledge">;
 }
 
 export class FleetMember {
@@ -52,7 +65,6 @@ export class FleetMember {
   #registered = false;
   #connected = false;
   #lease: StoredLease | undefined;
-  #manifestVersion = 0n;
   #running: Promise<void> | undefined;
   #wake = new AbortController();
 
@@ -139,9 +151,11 @@ export class FleetMember {
       totals: self.totals(),
       disks: self.disks(),
       requestHeadroom: self.requestHeadroom(),
+      fillHeadroom: self.fillHeadroom(),
       holdingsSequence: holdings.acknowledgedSequence,
       headroom: self.headroom(),
       sentAtUnixMs: BigInt(clock.unixMs()),
+      manifest: toProtocolProgress(self.fillProgress()),
     });
     if (answer.registerAgain) {
       this.#registered = false;
@@ -149,9 +163,20 @@ export class FleetMember {
     }
     if (answer.reportAllHoldings) holdings.reportAll();
     await this.#reportHoldings(applianceId);
-    if (answer.manifestVersion !== this.#manifestVersion) await this.#fetchManifest(applianceId);
-    if (this.#lease && clock.unixMs() > (this.#lease.issuedAtUnixMs + this.#lease.expiresAtUnixMs) / 2) {
-      this.#takeLease((await client.renewLease({ applianceId, leaseId: this.#lease.leaseId })).lease);
+    if (answer.manifestVersion !== this.#options.manifest.version) await this.#fetchManifest(applianceId);
+    await this.#reportHeat(applianceId);
+    const halfOver = this.#lease && clock.unixMs() > (this.#lease.issuedAtUnixMs + this.#lease.expiresAtUnixMs) / 2;
+    if (this.#lease && (halfOver || answer.tokenKeysVersion !== this.#lease.tokenKeysVersion)) await this.#renewLease(this.#lease.leaseId);
+  }
+
+  async #renewLease(leaseId: string): Promise<void> {
+    const { client, self } = this.#options;
+    try {
+      this.#takeLease((await client.renewLease({ applianceId: self.identity().applianceId, leaseId })).lease);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      // It has expired, or is another's: a new one comes with registering.
+      this.#registered = false;
     }
   }
 
@@ -166,21 +191,95 @@ export class FleetMember {
   }
 
   async #fetchManifest(applianceId: string): Promise<void> {
-    const { client, log, onManifest } = this.#options;
-    const parts = await client.fetchManifest({ applianceId, knownVersion: this.#manifestVersion });
-    const [first] = parts;
-    if (!first) return;
-    const items = parts
-      .flatMap(({ entries }) => entries)
-      .map(({ path, sizeBytes, etag }) => ({ path, sizeBytes: Number(sizeBytes), etag }));
-    this.#manifestVersion = first.version;
-    log.info({ version: String(first.version), objects: items.length }, "took over a manifest");
-    onManifest(String(first.version), items);
+    const { client, log, manifest, onManifest } = this.#options;
+    const partial = await manifest.readPartial();
+    const request = {
+      applianceId,
+      knownVersion: manifest.version,
+      resumeVersion: partial?.version ?? 0n,
+      resumeBaseVersion: partial?.baseVersion ?? 0n,
+      resumeEntries: BigInt(partial?.entries ?? 0),
+    };
+    for await (const part of client.fetchManifest(request)) {
+      let isWhole;
+      try {
+        isWhole = await manifest.take(part);
+      } catch (error) {
+        // What has come is kept when the line breaks, but not when it does not fit together.
+        manifest.dropPartial();
+        throw error;
+      }
+      if (!isWhole) continue;
+      log.info(
+        { version: String(manifest.version), changes: part.baseVersion !== 0n, entries: Number(part.entriesTotal) },
+        "took over a manifest",
+      );
+      onManifest();
+    }
+  }
+
+  async #reportHeat(applianceId: string): Promise<void> {
+    const { bootId, client, heat, log } = this.#options;
+    for (let count = 0; count < heatReportsPerHeartbeatMax; count++) {
+      const report = heat.next();
+      if (!report) return;
+      const objects = report.objects.map(([path, served, readThrough, divertedContent, divertedHealth]) => ({
+        path,
+        bytesServed: BigInt(Math.round(served)),
+        bytesReadThrough: BigInt(Math.round(readThrough)),
+        bytesDivertedContent: BigInt(Math.round(divertedContent)),
+        bytesDivertedHealth: BigInt(Math.round(divertedHealth)),
+      }));
+      const rest = {
+        sequence: BigInt(report.sequence),
+        fromUnixMs: BigInt(report.fromUnixMs),
+        toUnixMs: BigInt(report.toUnixMs),
+        otherBytes: BigInt(Math.round(report.otherBytes)),
+      };
+      try {
+        await client.reportHeat({ applianceId, bootId, journalId: heat.journalId, ...rest, objects });
+      } catch (error) {
+        // One that will never be taken must not hold up those behind it.
+        if ((error as Partial<ServiceError>).code !== status.INVALID_ARGUMENT) throw error;
+        log.error({ sequence: report.sequence, error: messageOf(error) }, "a report of heat was refused, and is dropped");
+      }
+      heat.acknowledge(report.sequence);
+    }
   }
 
   #takeLease(lease: Lease | undefined): void {
     if (!lease) return;
-    this.#lease = { leaseId: lease.leaseId, issuedAtUnixMs: Number(lease.issuedAtUnixMs), expiresAtUnixMs: Number(lease.expiresAtUnixMs) };
+    const { leaseId, revokedSessions, tokenKeysVersion } = lease;
+    this.#lease = {
+      leaseId,
+      issuedAtUnixMs: Number(lease.issuedAtUnixMs),
+      expiresAtUnixMs: Number(lease.expiresAtUnixMs),
+      tokenKeys: lease.tokenKeys.map(({ id, secret, signsFromUnixMs, untilUnixMs }) => ({
+        id,
+        secret,
+        signsFromUnixMs: Number(signsFromUnixMs),
+        untilUnixMs: Number(untilUnixMs),
+      })),
+      revokedSessions,
+      tokenKeysVersion,
+    };
     this.#options.onLease(this.#lease);
   }
+}
+
+/** The control plane has answered, and said no. */
+function isRefusal(error: unknown): boolean {
+  const code = (error as Partial<ServiceError>).code;
+  return code === status.FAILED_PRECONDITION || code === status.NOT_FOUND;
+}
+
+function toProtocolProgress(progress: FillProgress | undefined): ManifestProgress | undefined {
+  if (!progress || !/^\d+$/.test(progress.manifestVersion)) return undefined;
+  return {
+    version: BigInt(progress.manifestVersion),
+    objects: BigInt(progress.objects),
+    objectsHeld: BigInt(progress.objectsHeld),
+    bytes: BigInt(progress.bytes),
+    bytesHeld: BigInt(progress.bytesHeld),
+  };
 }

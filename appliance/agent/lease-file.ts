@@ -2,9 +2,19 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { z } from "zod";
 
-const leaseSchema = z.object({ leaseId: z.string(), issuedAtUnixMs: z.number(), expiresAtUnixMs: z.number() });
+const tokenKeySchema = z.object({ id: z.string(), secret: z.string(), signsFromUnixMs: z.number(), untilUnixMs: z.number() });
 
-/** What the control plane lets this appliance do while it is away. */
+const leaseSchema = z.object({
+  leaseId: z.string(),
+  issuedAtUnixMs: z.number(),
+  expiresAtUnixMs: z.number(),
+  // A lease from before there were keys in leases is still one.
+  tokenKeys: z.array(tokenKeySchema).default([]),
+  revokedSessions: z.array(z.string()).default([]),
+  tokenKeysVersion: z.string().default(""),
+});
+
+/** What the control plane lets this appliance do while it is away. It holds secrets: nobody else may read its file. */
 export type StoredLease = z.infer<typeof leaseSchema>;
 
 /** The lease in `file`; undefined when there is none, or none that can be read. */
@@ -23,4 +33,10 @@ export function writeLease(file: string, lease: StoredLease): void {
   fsyncSync(handle);
   closeSync(handle);
   renameSync(`${file}.new`, file);
+}
+
+/** A lease as it may be shown. */
+export function withoutSecrets({ leaseId, issuedAtUnixMs, expiresAtUnixMs, tokenKeys, revokedSessions }: StoredLease) {
+  const keys = tokenKeys.map(({ id, signsFromUnixMs, untilUnixMs }) => ({ id, signsFromUnixMs, untilUnixMs }));
+  return { leaseId, issuedAtUnixMs, expiresAtUnixMs, tokenKeys: keys, revokedSessions: revokedSessions.length };
 }

@@ -60,7 +60,10 @@ export class StorageControl {
         full: disks.isFull(diskNumber),
         capacityBytes,
         usedBytes: disks.usedSlotsOf(diskNumber) * geometry.slotBytes,
+        /** Of the used bytes, what the manifest names; the rest may be evicted. */
+        keptBytes: disks.keptSlotsOf(diskNumber) * geometry.slotBytes,
         errors: disks.errorsOf(diskNumber),
+        badSlots: disks.badSlotsOf(diskNumber),
         lateReads: disks.lateReadsOf(diskNumber),
         scrubbed: disks.scrubbedOf(diskNumber),
         emptying: emptying ? { moved: emptying.moved, lost: emptying.lost, left: emptying.left } : null,

@@ -8,6 +8,8 @@ const well: DiskSignals = {
   state: "online",
   reads: 1000,
   errors: 0,
+  badSlots: 0,
+  badSlotsLately: 0,
   p99Ms: 12,
   usualP99Ms: 10,
   othersP99Ms: 11,
@@ -46,6 +48,20 @@ test("decideDiskState() suspects a disk with errors between good reads, or with 
   assert.equal(decideDiskState({ ...well, badProbesInRow: 3, lastProbe: { verdict: "late", ms: 5000 } })?.state, "suspect");
 });
 
+test("decideDiskState() counts bad slots as errors, and keeps a disk out that has altered many chunks, though its probes are good", () => {
+  assert.equal(decideDiskState({ ...well, badSlots: diskLimits.errorsMax - 1, badSlotsLately: 4 }), undefined);
+  const decision = decideDiskState({ ...well, errors: 1, badSlots: diskLimits.errorsMax - 1, badSlotsLately: 4 });
+  assert.deepEqual(decision, { state: "suspect", reason: "1 errors and 4 bad slots in 10 s" });
+  for (const state of ["online", "suspect"] as const) {
+    const many = decideDiskState({ ...well, state, badSlotsLately: diskLimits.badSlotsMax });
+    assert.equal(many?.state, "offline");
+    assert.match(many!.reason, /50 of its slots did not hold their chunks: it alters data/);
+  }
+  const offline = { ...well, state: "offline", goodProbesInRow: 400 } as const;
+  assert.equal(decideDiskState({ ...offline, badSlotsLately: diskLimits.badSlotsMax }), undefined);
+  assert.equal(decideDiskState({ ...offline, badSlotsLately: diskLimits.badSlotsMax - 1 })?.state, "online");
+});
+
 test("decideDiskState() takes a disk offline that is not there, is another one, or cannot be written to; from any state but retired", () => {
   for (const verdict of ["missing", "other-disk", "read-only"] as const) {
     for (const state of ["online", "suspect"] as const) {
@@ -78,6 +94,8 @@ test("decideDiskState() never leaves retired, never decides for the state that i
         state: fc.constantFrom(...diskStates),
         reads: fc.nat(),
         errors: fc.nat({ max: 20 }),
+        badSlots: fc.nat({ max: 20 }),
+        badSlotsLately: fc.nat({ max: 100 }),
         p99Ms: maybeMs,
         usualP99Ms: maybeMs,
         othersP99Ms: maybeMs,

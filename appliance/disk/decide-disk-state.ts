@@ -25,8 +25,10 @@ export const diskLimits = {
   slowerThanOthers: 4,
   /** With nothing to compare with, too slow is this. */
   slowMsAlone: 1000,
-  /** Errors in the window that make a disk suspect, though good reads lie between them. */
+  /** Errors in the window that make a disk suspect, though good reads lie between them. A slot that does not hold its chunk is an error. */
   errorsMax: 5,
+  /** Slots within `fallsSeconds` that did not hold their chunks: a disk that alters so many is not used until they lie back so far. */
+  badSlotsMax: 50,
   /** Good probes in a row that bring a disk back; doubled for every fall within `fallsSeconds`. */
   goodProbesMin: 5,
   goodProbesMax: 320,
@@ -40,6 +42,9 @@ export interface DiskSignals {
   /** In the window. */
   reads: number;
   errors: number;
+  badSlots: number;
+  /** Within `fallsSeconds`. */
+  badSlotsLately: number;
   p99Ms: number | undefined;
   /** The p99 that the disk had while it was online and well; undefined when there is none yet. */
   usualP99Ms: number | undefined;
@@ -70,6 +75,11 @@ export function decideDiskState(signals: DiskSignals): DiskDecision | undefined 
   if (state === "retired") return undefined;
   const why = lastProbe && unusable[lastProbe.verdict];
   if (why) return state === "offline" ? undefined : { state: "offline", reason: why };
+  const { badSlotsLately } = signals;
+  if (badSlotsLately >= diskLimits.badSlotsMax) {
+    if (state === "offline") return undefined;
+    return { state: "offline", reason: `${badSlotsLately} of its slots did not hold their chunks: it alters data, retire it` };
+  }
   if (state === "online") {
     const reason = reasonForSuspicion(signals);
     return reason === undefined ? undefined : { state: "suspect", reason };
@@ -98,10 +108,13 @@ export function goodProbesNeeded(falls: number): number {
 }
 
 function reasonForSuspicion(signals: DiskSignals): string | undefined {
-  const { badProbesInRow, errors, lastProbe, p99Ms, reads } = signals;
+  const { badProbesInRow, badSlots, errors, lastProbe, p99Ms, reads } = signals;
   if (badProbesInRow >= diskLimits.badProbesMax)
     return `${badProbesInRow} probes in a row failed or were late, the last: ${lastProbe?.verdict}`;
-  if (errors >= diskLimits.errorsMax) return `${errors} errors in ${diskLimits.windowSeconds} s`;
+  if (errors + badSlots >= diskLimits.errorsMax) {
+    const what = badSlots === 0 ? `${errors} errors` : `${errors} errors and ${badSlots} bad slots`;
+    return `${what} in ${diskLimits.windowSeconds} s`;
+  }
   if (p99Ms === undefined || reads < diskLimits.readsMin) return undefined;
   const limitMs = slowLimitMs(signals);
   if (p99Ms <= limitMs) return undefined;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -122,6 +122,17 @@ test("openDisks() starts without a disk that is known and missing, and refuses o
   );
   await assert.rejects(openDisks({ wanted: wantedOf(join(b, "nowhere"), b), geometry, register, log }), { code: "disk-missing" });
   await assert.rejects(openDisks({ wanted: wantedOf(a), geometry, register, log }), { code: "disk-missing" });
+});
+
+test("openDisks() that only looks leaves an empty folder empty, and goes on without it", async (context) => {
+  const [a, b] = [temporaryFolder(context), temporaryFolder(context)];
+  readDiskIdentity(a, 1000);
+  const seen = await openDisks({ wanted: wantedOf(a, b), geometry, register: openRegister(), log, looksOnly: true });
+  assert.deepEqual(
+    seen.disks.map(({ path }) => path),
+    [a],
+  );
+  assert.deepEqual(readdirSync(b), []);
 });
 
 test("openDisks() refuses one disk under two paths", async (context) => {

@@ -11,16 +11,20 @@ const identitySchema = z.strictObject({ uuid: z.uuid(), formatVersion: z.number(
 
 export type DiskIdentity = z.infer<typeof identitySchema>;
 
+export function identityPathOf(diskPath: string): string {
+  return join(diskPath, "disk.json");
+}
+
 /** What is to be found at a disk's path. */
 export type DiskFinding = { state: "ready"; identity: DiskIdentity } | { state: "missing"; reason: string };
 
 /**
- * Reads the identity of the disk at `path`, and gives one to an empty folder.
+ * Reads the identity of the disk at `path`. An empty folder is given one, unless this is only a look: then it counts as missing.
  *
  * @throws OperatingError "disk-refused" when something lies there that is not a disk of this format and chunk size: it might be
  * somebody's data.
  */
-export function readDiskIdentity(path: string, chunkBytes: number): DiskFinding {
+export function readDiskIdentity(path: string, chunkBytes: number, { looksOnly = false } = {}): DiskFinding {
   const refuse = (reason: string): never => {
     throw new OperatingError("disk-refused", `Cannot use disk ${path}: ${reason}`, { source: path });
   };
@@ -30,7 +34,7 @@ export function readDiskIdentity(path: string, chunkBytes: number): DiskFinding 
     if (error instanceof OperatingError) throw error;
     return { state: "missing", reason: messageOf(error) };
   }
-  const file = join(path, "disk.json");
+  const file = identityPathOf(path);
   let text: string;
   try {
     text = readFileSync(file, "utf8");
@@ -38,6 +42,7 @@ export function readDiskIdentity(path: string, chunkBytes: number): DiskFinding 
     if (errnoOf(error) !== "ENOENT") return { state: "missing", reason: messageOf(error) };
     const strangers = readdirSync(path).filter((name) => name !== "lost+found" && name !== "disk.json.new");
     if (strangers.length > 0) refuse(`it has no disk.json but holds ${strangers.slice(0, 3).join(", ")}`);
+    if (looksOnly) return { state: "missing", reason: "it is empty: no appliance has used it yet, or its file system is not mounted" };
     return { state: "ready", identity: createIdentity(path, chunkBytes) };
   }
   let json: unknown;
@@ -58,7 +63,7 @@ export function readDiskIdentity(path: string, chunkBytes: number): DiskFinding 
 
 function createIdentity(path: string, chunkBytes: number): DiskIdentity {
   const identity: DiskIdentity = { uuid: randomUUID(), formatVersion, chunkBytes };
-  const file = join(path, "disk.json");
+  const file = identityPathOf(path);
   try {
     const handle = openSync(`${file}.new`, "w", 0o644);
     writeSync(handle, `${JSON.stringify(identity, null, 2)}\n`);

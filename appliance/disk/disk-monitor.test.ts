@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readv } from "node:fs";
+import { readv, writeFileSync } from "node:fs";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -28,6 +28,7 @@ async function openBench(context: TestContext) {
   const described: DiskDescription[] = uuids.map((uuid, diskNumber) => {
     const path = join(folder, String(diskNumber));
     mkdirSync(path);
+    writeFileSync(join(path, "disk.json"), "{}");
     return { diskNumber, uuid, path, capacityBytes: 1e6, slotCount: 50 };
   });
   const disks = new DiskSet(described);

@@ -47,15 +47,18 @@ interface WatchedDisk {
   reason: string;
   sinceUnixMs: number;
   /** Read times and errors at the last ticks, oldest first; the window is the difference between the ends. */
-  samples: { readTimes: Int32Array; errors: number }[];
+  samples: { readTimes: Int32Array; errors: number; badSlots: number }[];
   usualP99Ms: number | undefined;
-  window: { reads: number; errors: number; p50Ms: number | undefined; p99Ms: number | undefined };
+  window: { reads: number; errors: number; badSlots: number; p50Ms: number | undefined; p99Ms: number | undefined };
   probing: boolean;
   probedAtMs: number;
   lastProbe: Probe | undefined;
   goodProbesInRow: number;
   badProbesInRow: number;
   fallsAtMs: number[];
+  seenBadSlots: number;
+  /** One entry per second in which there were some. */
+  badSlotsAtMs: { atMs: number; count: number }[];
   falls: number;
 }
 
@@ -121,13 +124,15 @@ export class DiskMonitor {
         sinceUnixMs: this.#options.clock.unixMs(),
         samples: [],
         usualP99Ms: undefined,
-        window: { reads: 0, errors: 0, p50Ms: undefined, p99Ms: undefined },
+        window: { reads: 0, errors: 0, badSlots: 0, p50Ms: undefined, p99Ms: undefined },
         probing: false,
         probedAtMs: Number.NEGATIVE_INFINITY,
         lastProbe: undefined,
         goodProbesInRow: 0,
         badProbesInRow: 0,
         fallsAtMs: [],
+        seenBadSlots: 0,
+        badSlotsAtMs: [],
         falls: 0,
       };
       this.#watched.set(diskNumber, watched);
@@ -137,14 +142,18 @@ export class DiskMonitor {
 
   #measure(diskNumber: number, watched: WatchedDisk): void {
     const { disks } = this.#options;
-    const now = { readTimes: disks.readTimesOf(diskNumber), errors: disks.errorsOf(diskNumber) };
+    const now = { readTimes: disks.readTimesOf(diskNumber), errors: disks.errorsOf(diskNumber), badSlots: disks.badSlotsOf(diskNumber) };
     watched.samples.push(now);
     if (watched.samples.length > diskLimits.windowSeconds + 1) watched.samples.shift();
     const then = watched.samples[0]!;
     const counts = now.readTimes.map((count, bucket) => count - then.readTimes[bucket]!);
     const reads = counts.reduce((sum, count) => sum + count, 0);
     const p99Ms = quantileMs(counts, 0.99);
-    watched.window = { reads, errors: now.errors - then.errors, p50Ms: quantileMs(counts, 0.5), p99Ms };
+    const badSlots = now.badSlots - then.badSlots;
+    const newBadSlots = now.badSlots - watched.seenBadSlots;
+    if (newBadSlots > 0) watched.badSlotsAtMs.push({ atMs: this.#options.clock.monotonicMs(), count: newBadSlots });
+    watched.seenBadSlots = now.badSlots;
+    watched.window = { reads, errors: now.errors - then.errors, badSlots, p50Ms: quantileMs(counts, 0.5), p99Ms };
     if (p99Ms === undefined || reads < diskLimits.readsMin || !disks.isOnline(diskNumber)) return;
     const usual = watched.usualP99Ms ?? p99Ms;
     // What is too slow must not become usual.
@@ -166,11 +175,14 @@ export class DiskMonitor {
     const { clock } = this.#options;
     const since = clock.monotonicMs() - diskLimits.fallsSeconds * 1000;
     watched.fallsAtMs = watched.fallsAtMs.filter((at) => at >= since);
-    const { reads, errors, p99Ms } = watched.window;
+    watched.badSlotsAtMs = watched.badSlotsAtMs.filter(({ atMs }) => atMs >= since);
+    const { reads, errors, badSlots, p99Ms } = watched.window;
     return {
       state,
       reads,
       errors,
+      badSlots,
+      badSlotsLately: watched.badSlotsAtMs.reduce((sum, { count }) => sum + count, 0),
       p99Ms,
       usualP99Ms: watched.usualP99Ms,
       othersP99Ms: this.#othersP99Ms(diskNumber),

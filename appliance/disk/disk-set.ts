@@ -26,8 +26,10 @@ const words = {
   scrubFindings: 8,
   full: 9,
   hanging: 10,
+  badSlots: 11,
+  keptSlots: 12,
 } as const;
-const histogramAt = 12;
+const histogramAt = 16;
 
 /** Read times are counted in buckets of a quarter of an octave: every bound is 19 % above the one before. */
 const bucketsPerOctave = 4;
@@ -97,6 +99,12 @@ export class DiskSet {
     const place = this.#place.get(diskNumber);
     if (place === undefined || Atomics.load(this.#words, place + words.retiring) !== 0) return true;
     return Atomics.load(this.#words, place + words.state) >= diskStates.indexOf("offline");
+  }
+
+  /** Whether nothing can be read from the disk: it is offline, or was retired. */
+  isAway(diskNumber: number): boolean {
+    const place = this.#place.get(diskNumber);
+    return place === undefined || Atomics.load(this.#words, place + words.state) >= diskStates.indexOf("offline");
   }
 
   stateOf(diskNumber: number): DiskState {
@@ -170,8 +178,23 @@ export class DiskSet {
     return this.#load(diskNumber, "lateReads");
   }
 
-  setUsedSlots(diskNumber: number, count: number): void {
-    this.#store(diskNumber, "usedSlots", count);
+  /** Counts a slot that did not hold what the index said. The index is told by the writer of the slot, so this is never a reader's old snapshot. */
+  countBadSlot(diskNumber: number): void {
+    if (this.#place.has(diskNumber)) Atomics.add(this.#words, this.#at(diskNumber) + words.badSlots, 1);
+  }
+
+  badSlotsOf(diskNumber: number): number {
+    return this.#load(diskNumber, "badSlots");
+  }
+
+  /** Slots in use, and those of them that hold chunks of the manifest. */
+  setSlots(diskNumber: number, { usedCount, keptCount }: { usedCount: number; keptCount: number }): void {
+    this.#store(diskNumber, "usedSlots", usedCount);
+    this.#store(diskNumber, "keptSlots", keptCount);
+  }
+
+  keptSlotsOf(diskNumber: number): number {
+    return this.#load(diskNumber, "keptSlots");
   }
 
   usedSlotsOf(diskNumber: number): number {

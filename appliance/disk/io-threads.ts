@@ -8,7 +8,11 @@ const threadsForOthers = 16;
 /** Per disk, next to reads for requests: a write, a sync, a probe, and what scrub and emptying read. */
 const threadsPerDiskForOthers = 5;
 
+/** Part of all frames that the reads of one disk may hold: reads that hang keep theirs, and two disks may hang. */
+const framesShareOfDisk = 1 / 4;
+
 export interface ReadsPerDiskOptions {
+  frames: number;
   /** Threads of the pool. */
   threads: number;
   disks: number;
@@ -18,9 +22,9 @@ export interface ReadsPerDiskOptions {
 }
 
 /** Reads that each worker may have under way at each disk; at least 1. `enough`: one disk that hangs leaves threads for all others. */
-export function readsPerDiskOf({ threads, disks, workers, wanted }: ReadsPerDiskOptions): { reads: number; enough: boolean } {
+export function readsPerDiskOf({ frames, threads, disks, workers, wanted }: ReadsPerDiskOptions): { reads: number; enough: boolean } {
   const perDisk = Math.floor((threads - threadsForOthers) / disks) - threadsPerDiskForOthers;
-  const reads = Math.max(1, Math.min(wanted, Math.floor(perDisk / workers)));
+  const reads = Math.max(1, Math.min(wanted, Math.floor(perDisk / workers), Math.floor((frames * framesShareOfDisk) / workers)));
   return { reads, enough: (reads * workers + threadsPerDiskForOthers) * disks + threadsForOthers <= threads };
 }
 

@@ -19,6 +19,8 @@ export interface OpenDisksOptions {
   log: Log;
   /** The caller reads what the disks hold: chunks that the index does not know are no surprise. */
   adopts?: boolean;
+  /** Nothing is changed on the disks: an empty folder does not become one, and is left out when it never was. */
+  looksOnly?: boolean;
 }
 
 /**
@@ -27,17 +29,21 @@ export interface OpenDisksOptions {
  *
  * @throws OperatingError "disk-missing" for a path that is not there and never was, or when no disk at all is there; "disk-refused" for one that holds something else.
  */
-export async function openDisks({ wanted, geometry, register, log, adopts }: OpenDisksOptions): Promise<DiskSet> {
+export async function openDisks({ wanted, geometry, register, log, adopts, looksOnly = false }: OpenDisksOptions): Promise<DiskSet> {
   const disks: DiskDescription[] = [];
   const states: DiskState[] = [];
   const retiring: number[] = [];
   const uuids = new Map<string, string>();
-  const findings = wanted.map((disk) => ({ ...disk, found: readDiskIdentity(disk.path, geometry.chunkBytes) }));
+  const findings = wanted.map((disk) => ({ ...disk, found: readDiskIdentity(disk.path, geometry.chunkBytes, { looksOnly }) }));
   const present = new Set(findings.flatMap(({ found }) => (found.state === "ready" ? [found.identity.uuid] : [])));
   for (const { path, size, found } of findings) {
     const capacity = { path, capacityBytes: size, slotCount: slotCountOf(geometry, size) };
     if (found.state === "missing") {
       const known = register.knownDisks().find((disk) => disk.path === path);
+      if (!known && looksOnly) {
+        log.warn({ disk: path, reason: found.reason }, "a disk is missing; going on without it");
+        continue;
+      }
       if (!known) throw new OperatingError("disk-missing", `Cannot use disk ${path}: ${found.reason}`, { source: path });
       log.error({ disk: path, uuid: known.uuid, reason: found.reason }, "a disk is missing; starting without it");
       // The disk that was here is mounted elsewhere now: it must not stand in the set twice.

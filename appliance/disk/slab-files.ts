@@ -1,18 +1,27 @@
 // The open slab files of one thread. Each is closed when its disk is given up and nobody uses it any more.
-import { close, closeSync, constants, fdatasync, ftruncate, open } from "node:fs";
+import { access, close, closeSync, constants, fdatasync, ftruncate, open, read } from "node:fs";
 import { promisify } from "node:util";
+import { errnoOf } from "../../runtime/operating-error.js";
+import { allocatePages } from "../memory/page-memory.js";
+import { identityPathOf } from "./disk-identity.js";
 import type { DiskDescription } from "./disk-set.js";
 import { slabPathOf, type SlabGeometry } from "./slab-geometry.js";
 
+const accessFile = promisify(access);
 const openFile = promisify(open);
 const closeFile = promisify(close);
 const truncate = promisify(ftruncate);
 const sync = promisify(fdatasync);
+const readPiece = promisify(read);
+
+const pageBytes = 4096;
 
 /** An open slab. */
 export interface SlabFile {
   readonly descriptor: number;
   readonly diskNumber: number;
+  /** Reads go past the page cache: offsets, lengths and memory must be those of whole pages. */
+  readonly direct: boolean;
   users: number;
   /** The last user closes it. */
   closing: boolean;
@@ -23,10 +32,17 @@ export class SlabFiles {
   readonly #flags: number;
   readonly #open = new Map<string, SlabFile | Promise<SlabFile>>();
 
-  /** With "write", a slab that is not there yet is made at its full size, as a sparse file. */
-  constructor(geometry: SlabGeometry, access: "read" | "write") {
+  readonly #direct: boolean;
+  #probePage: Uint8Array | undefined;
+
+  /**
+   * With "write", a slab that is not there yet is made at its full size, as a sparse file. "read-direct" reads past the page cache where the
+   * file system can.
+   */
+  constructor(geometry: SlabGeometry, access: "read" | "read-direct" | "write") {
     this.#geometry = geometry;
-    this.#flags = access === "read" ? constants.O_RDONLY : constants.O_RDWR | constants.O_CREAT;
+    this.#flags = access === "write" ? constants.O_RDWR | constants.O_CREAT : constants.O_RDONLY;
+    this.#direct = access === "read-direct" && constants.O_DIRECT !== undefined;
   }
 
   /**
@@ -93,15 +109,45 @@ export class SlabFiles {
     this.#open.clear();
   }
 
+  async #openFile(disk: DiskDescription, path: string): Promise<number> {
+    try {
+      return await openFile(path, this.#flags & ~constants.O_CREAT, 0o644);
+    } catch (error) {
+      if (errnoOf(error) !== "ENOENT" || !(this.#flags & constants.O_CREAT)) throw error;
+      // A disk that has dropped out leaves its mount point behind, a folder of another file system, which must not be filled instead.
+      await accessFile(identityPathOf(disk.path));
+      return openFile(path, this.#flags, 0o644);
+    }
+  }
+
   async #openSlab(disk: DiskDescription, slab: number, path: string): Promise<SlabFile> {
-    const descriptor = await openFile(path, this.#flags, 0o644);
+    if (this.#direct) {
+      const descriptor = await this.#openDirect(path);
+      if (descriptor !== undefined) return { descriptor, diskNumber: disk.diskNumber, direct: true, users: 0, closing: false };
+    }
+    const descriptor = await this.#openFile(disk, path);
     try {
       if (this.#flags !== constants.O_RDONLY) await truncate(descriptor, this.#geometry.slotBytes * slotsIn(this.#geometry, disk, slab));
     } catch (error) {
       await closeFile(descriptor);
       throw error;
     }
-    return { descriptor, diskNumber: disk.diskNumber, users: 0, closing: false };
+    return { descriptor, diskNumber: disk.diskNumber, direct: false, users: 0, closing: false };
+  }
+
+  /** Undefined when the file system, or the device's blocks, do not allow it. The first read is the only way to know. */
+  async #openDirect(path: string): Promise<number | undefined> {
+    let descriptor: number | undefined;
+    try {
+      descriptor = await openFile(path, this.#flags | constants.O_DIRECT);
+      this.#probePage ??= new Uint8Array(allocatePages(pageBytes).memory, 0, pageBytes);
+      await readPiece(descriptor, this.#probePage, 0, pageBytes, 0);
+      return descriptor;
+    } catch (error) {
+      if (descriptor !== undefined) await closeFile(descriptor);
+      if (errnoOf(error) === "EINVAL") return undefined;
+      throw error;
+    }
   }
 }
 

@@ -3,46 +3,74 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { SlotAllocator } from "./slot-allocator.js";
 
-test("SlotAllocator never gives out a busy slot and counts what is used, as a model does, for any sequence of calls", () => {
+const noHits = { countOf: () => 0, setCount: () => {} };
+
+function openAllocator(slotCount: number, used: Iterable<number> = [], { demandShare = 0.1, kept = [] as readonly number[] } = {}) {
+  const allocator = new SlotAllocator({ slotCount, demandShare, hashOf: (slot) => slot, hits: noHits });
+  for (const slot of used) allocator.load(slot, kept.includes(slot), 0);
+  allocator.endLoad();
+  return allocator;
+}
+
+test("SlotAllocator never gives out a busy slot, evicts only when nothing is free and nothing that is kept, and counts as a model does", () => {
   const step = fc.record({
-    what: fc.constantFrom("allocate", "allocate", "settle-held", "settle-empty", "free"),
+    what: fc.constantFrom("allocate", "allocate", "settle-held", "settle-empty", "settle-refused", "free", "keep", "full", "room"),
     pick: fc.nat({ max: 1000 }),
+    isKept: fc.boolean(),
   });
   fc.assert(
     fc.property(
-      fc.integer({ min: 0, max: 9 }),
+      fc.integer({ min: 0, max: 12 }),
       fc.array(fc.nat({ max: 12 })),
-      fc.array(step, { maxLength: 200 }),
-      (slotCount, used, steps) => {
-        const allocator = new SlotAllocator(slotCount, used);
-        const holds = new Set(used.filter((slot) => slot < slotCount));
-        const busy = new Set<number>();
-        for (const { what, pick } of steps) {
-          const inUse = new Set([...holds, ...busy]);
-          if (what === "allocate") {
-            const given = allocator.allocate();
-            if (given === undefined) {
-              assert.equal(busy.size, slotCount, "a slot could be had");
-              continue;
-            }
-            assert.ok(given.slot >= 0 && given.slot < slotCount);
-            assert.ok(!busy.has(given.slot), "a busy slot was given out");
-            assert.equal(given.evicts, holds.has(given.slot));
-            assert.ok(!given.evicts || inUse.size === slotCount, "a chunk was evicted although a slot was free");
-            busy.add(given.slot);
+      fc.constantFrom(0, 0.1, 0.5, 1),
+      fc.array(step, { maxLength: 200, size: "max" }),
+      (slotCount, used, demandShare, steps) => {
+        const allocator = openAllocator(slotCount, used, { demandShare });
+        /** Slot -> whether it is kept. */
+        const holds = new Map(used.filter((slot) => slot < slotCount).map((slot) => [slot, false]));
+        const busy = new Map<number, { isKept: boolean; reused: boolean }>();
+        const written = new Set(holds.keys());
+        for (const { what, pick, isKept } of steps) {
+          const keptCount = [...holds.values(), ...[...busy.values()].map((one) => one.isKept)].filter(Boolean).length;
+          assert.deepEqual([allocator.usedCount, allocator.keptCount], [holds.size + busy.size, keptCount]);
+          const room = allocator.grows ? slotCount : written.size;
+          const keptMax = Math.max(0, room - (demandShare > 0 ? Math.max(1, Math.ceil(room * demandShare)) : 0));
+          assert.equal(allocator.keptMax, keptMax);
+          const free = [...Array(slotCount).keys()].filter(
+            (slot) => !holds.has(slot) && !busy.has(slot) && (allocator.grows || written.has(slot)),
+          );
+          const evictable = [...holds].filter(([, one]) => !one);
+          assert.equal(allocator.hasSlot, free.length + evictable.length > 0);
+          if (what === "full" || what === "room") allocator.grows = what === "room";
+          else if (what === "allocate") {
+            const given = allocator.allocate(isKept);
+            const mayHave = (!isKept || keptCount < keptMax) && free.length + evictable.length > 0;
+            assert.equal(given !== undefined, mayHave);
+            if (!given) continue;
+            assert.ok(given.slot >= 0 && given.slot < slotCount && !busy.has(given.slot));
+            assert.equal(given.evicts, free.length === 0);
+            assert.equal(holds.get(given.slot), given.evicts ? false : undefined);
+            assert.equal(given.reused, written.has(given.slot));
+            holds.delete(given.slot);
+            busy.set(given.slot, { isKept, reused: given.reused });
+            written.add(given.slot);
           } else if (what === "free") {
-            const slot = pick % 12;
+            const slot = pick % 13;
             allocator.free(slot);
-            // Its writer settles a busy one, and what it held before is gone in either case.
-            if (slot < slotCount && !busy.has(slot)) holds.delete(slot);
+            holds.delete(slot);
+          } else if (what === "keep") {
+            const slot = pick % 13;
+            allocator.setKept(slot, isKept, slot);
+            if (holds.has(slot)) holds.set(slot, isKept);
           } else if (busy.size > 0) {
-            const slot = [...busy][pick % busy.size]!;
+            const [slot, { isKept: asked, reused }] = [...busy][pick % busy.size]!;
             busy.delete(slot);
-            allocator.settle(slot, what === "settle-held");
-            if (what === "settle-held") holds.add(slot);
-            else holds.delete(slot);
+            const isHeld = what === "settle-held";
+            const isWritten = reused || what !== "settle-refused";
+            allocator.settle(slot, isHeld ? { isKept: asked, hash: slot } : undefined, isWritten);
+            if (isHeld) holds.set(slot, asked);
+            if (!isWritten) written.delete(slot);
           }
-          assert.equal(allocator.usedCount, new Set([...holds, ...busy]).size);
         }
       },
     ),
@@ -50,20 +78,34 @@ test("SlotAllocator never gives out a busy slot and counts what is used, as a mo
   );
 });
 
-test("SlotAllocator of a full disk gives the slots again in the order in which they were written", () => {
-  const allocator = new SlotAllocator(5, []);
-  const order: number[] = [];
-  for (let count = 0; count < 15; count++) {
-    const { slot, evicts } = allocator.allocate()!;
-    assert.equal(evicts, count >= 5);
-    allocator.settle(slot, true);
-    order.push(slot);
-  }
-  assert.deepEqual(order, [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4]);
+test("SlotAllocator gives slots that were written before the ones that were not, and goes on behind the last used one after a restart", () => {
+  assert.deepEqual(openAllocator(10, [0, 1, 2]).allocate(false), { slot: 3, evicts: false, reused: false });
+  assert.equal(openAllocator(10, [7, 99]).allocate(false)!.slot, 8);
+  assert.equal(openAllocator(0).allocate(false), undefined);
+  const allocator = openAllocator(10, [0, 1, 2]);
+  allocator.free(1);
+  assert.deepEqual(allocator.allocate(false), { slot: 1, evicts: false, reused: true });
 });
 
-test("SlotAllocator goes on behind the last used slot after a restart, and has none of a disk without slots", () => {
-  assert.equal(new SlotAllocator(10, [0, 1, 2]).allocate()!.slot, 3);
-  assert.equal(new SlotAllocator(10, [7, 99]).allocate()!.slot, 8);
-  assert.equal(new SlotAllocator(0, []).allocate(), undefined);
+test("SlotAllocator of a disk full of the manifest gives the rest of the slots to what requests bring in, over and over", () => {
+  const kept = Array.from({ length: 9 }, (_, slot) => slot);
+  const allocator = openAllocator(10, kept, { kept });
+  assert.deepEqual([allocator.keptCount, allocator.keptMax], [9, 9]);
+  for (let count = 0; count < 100; count++) {
+    const given = allocator.allocate(false)!;
+    assert.equal(given.slot, 9);
+    assert.equal(allocator.allocate(true), undefined);
+    allocator.settle(given.slot, { isKept: false, hash: count });
+  }
+});
+
+test("SlotAllocator makes room for the manifest among what requests brought in, and takes no more than its share", () => {
+  const allocator = openAllocator(20, Array(20).keys(), { demandShare: 0.25 });
+  for (let count = 0; count < 15; count++) {
+    const given = allocator.allocate(true)!;
+    assert.ok(given.evicts);
+    allocator.settle(given.slot, { isKept: true, hash: count });
+  }
+  assert.equal(allocator.allocate(true), undefined);
+  assert.deepEqual([allocator.keptCount, allocator.demandCount], [15, 5]);
 });

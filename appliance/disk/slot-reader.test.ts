@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, statSync, truncateSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -36,6 +36,7 @@ async function openBench(context: TestContext, limits = { readsPerDiskMax: 4, wa
     files.write.closeAll();
     rmSync(path, { recursive: true, force: true });
   });
+  writeFileSync(join(path, "disk.json"), "{}");
   const writer = new SlotWriter(geometry, files.write);
   for (let chunk = 0; chunk < 4; chunk++) {
     const bytes = new Uint8Array(chunkBytes).fill(chunk + 1);
@@ -134,4 +135,55 @@ test("SlotWriter makes a slab at its size, the last one no larger than the disk,
   assert.equal(await read({ slot: 0, chunk: 8 }), "ok");
   assert.equal(await read({ slot: 0, chunk: 0 }), "other-chunk");
   assert.equal(statSync(slabPathOf(disk.path, 0)).size, disk.slotCount * geometry.slotBytes);
+});
+
+test("SlotReader takes the memory for a read when the read begins, and holds none for those that wait", async (context) => {
+  const { disks, disk, read } = await openBench(context, { readsPerDiskMax: 2, waitingPerDiskMax: 100 });
+  let held = 0;
+  let heldMax = 0;
+  const reads = Array.from({ length: 50 }, async (_, at) => {
+    const into = () => {
+      heldMax = Math.max(heldMax, ++held);
+      return new Uint8Array(chunkBytes);
+    };
+    assert.equal(await read({ slot: at % 4, chunk: at % 4, into }), "ok");
+    held--;
+  });
+  await Promise.all(reads);
+  assert.ok(heldMax <= 3, `${heldMax} reads held memory at once`);
+  assert.equal(await read({ into: () => undefined }), "no-frame");
+  assert.equal(await read(), "ok");
+  assert.ok(disks.isOnline(disk.diskNumber), "no memory is no error of the disk");
+});
+
+test("SlotReader reads a suspect disk for those who have no other place, and an offline one for nobody", async (context) => {
+  const { disks, disk, read } = await openBench(context);
+  disks.setState(disk.diskNumber, "suspect");
+  assert.deepEqual(await Promise.all([read(), read({ evenSuspect: true }), read()]), ["disk-away", "ok", "disk-away"]);
+  disks.setState(disk.diskNumber, "offline");
+  assert.equal(await read({ evenSuspect: true }), "disk-away");
+});
+
+test("SlotReader answers those that wait for a disk that turns suspect, and goes on for those who have no other place", async (context) => {
+  const { disks, disk, read } = await openBench(context, { readsPerDiskMax: 1, waitingPerDiskMax: 100 });
+  const reads = Array.from({ length: 20 }, (_, at) => read({ evenSuspect: at % 2 === 0 }));
+  disks.setState(disk.diskNumber, "suspect");
+  const outcomes = await Promise.all(reads);
+  assert.deepEqual(
+    outcomes.filter((_, at) => at % 2 === 0),
+    Array(10).fill("ok"),
+  );
+  assert.deepEqual(
+    outcomes.filter((_, at) => at % 2 === 1),
+    Array(10).fill("disk-away"),
+  );
+});
+
+test("SlotWriter makes no slab where a disk was, and is not any more: what is there is the folder that it was mounted on", async (context) => {
+  const { disk, writer } = await openBench(context);
+  writer.closeDisk(disk);
+  rmSync(disk.path, { recursive: true });
+  mkdirSync(disk.path);
+  await assert.rejects(writer.write({ disk, slot: 0, object, chunk: 0, bytes: new Uint8Array(10), stampUnixMs: 1 }), { code: "ENOENT" });
+  assert.deepEqual(readdirSync(disk.path), []);
 });

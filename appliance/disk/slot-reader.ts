@@ -4,6 +4,7 @@
 // A read that misses its deadline is answered "late", and goes on: the system cannot be told to stop it, and it may still write into its
 // frame. The frame is its owner's again when `onLateEnd` is called, which may be never.
 import { readv } from "node:fs";
+import { allocatePages } from "../memory/page-memory.js";
 import { uuidBytesOf, type DiskDescription, type DiskSet } from "./disk-set.js";
 import { slabOf, slotOffsetOf, type SlabGeometry } from "./slab-geometry.js";
 import type { SlabFile, SlabFiles } from "./slab-files.js";
@@ -16,14 +17,19 @@ export interface SlotRead {
   objectKey: Uint8Array;
   chunk: number;
   lengthBytes: number;
-  /** At least `lengthBytes`; nobody else may touch it until the answer, and after the answer "late" not until `onLateEnd`. */
-  into: Uint8Array;
+  /**
+   * At least `lengthBytes`, for direct reads in whole pages and at a page; nobody else may touch it until the answer, and after the answer "late" not until `onLateEnd`. A function is asked when the read
+   * begins, so that reads which wait for a slow disk hold no memory; undefined ends the read with "no-frame".
+   */
+  into: Uint8Array | (() => Uint8Array | undefined);
+  /** Reads a suspect disk too: there is no other place to have the chunk from. */
+  evenSuspect?: boolean;
   /** Called after "late", when nothing will be written into `into` any more. */
   onLateEnd?: () => void;
 }
 
 /** How a read ended. Only "ok" means that the bytes are right. */
-export type SlotReadOutcome = "ok" | SlotMismatch | "disk-error" | "disk-away" | "queue-full" | "late";
+export type SlotReadOutcome = "ok" | SlotMismatch | "disk-error" | "disk-away" | "queue-full" | "no-frame" | "late";
 
 /** Reads at a place in a file, as fs.readv does: where tests put a slow disk. */
 export type ReadVector = (
@@ -50,6 +56,9 @@ export interface SlotReaderOptions {
 
 /** Deadlines are looked at this often while reads are under way. */
 const deadlineCheckMs = 50;
+const pageBytes = 4096;
+/** Headers are read into pieces of memory of so many, since direct reads need them at pages. */
+const headersPerMemory = 256;
 
 interface PendingRead {
   read: SlotRead;
@@ -83,7 +92,7 @@ export class SlotReader {
   /** Calls `done` once, never before this returns. */
   read(read: SlotRead, done: (outcome: SlotReadOutcome) => void): void {
     const queue = this.#queueOf(read.diskNumber);
-    if (!queue || !this.#options.disks.isOnline(read.diskNumber)) {
+    if (!queue || !this.#mayRead(read)) {
       queueMicrotask(() => done("disk-away"));
       return;
     }
@@ -113,15 +122,21 @@ export class SlotReader {
     return queue;
   }
 
+  #mayRead({ diskNumber, evenSuspect }: SlotRead): boolean {
+    const { disks } = this.#options;
+    return disks.isOnline(diskNumber) || (evenSuspect === true && disks.stateOf(diskNumber) === "suspect");
+  }
+
   /** Reads that wait for a disk that is out by now are answered at once: each could take as long as the ones that failed. */
   #startNext(queue: DiskQueue): void {
-    if (this.#options.disks.isOnline(queue.disk.diskNumber)) {
-      if (queue.underWay.size >= this.#options.readsPerDiskMax) return;
-      const next = queue.waiting.shift();
-      if (next) void this.#start(queue, next);
-      return;
+    if (!this.#options.disks.isOnline(queue.disk.diskNumber)) {
+      const waiting = queue.waiting;
+      queue.waiting = waiting.filter(({ read }) => this.#mayRead(read));
+      for (const { done, read } of waiting) if (!this.#mayRead(read)) queueMicrotask(() => done("disk-away"));
     }
-    for (const { done } of queue.waiting.splice(0)) queueMicrotask(() => done("disk-away"));
+    if (queue.underWay.size >= this.#options.readsPerDiskMax) return;
+    const next = queue.waiting.shift();
+    if (next) void this.#start(queue, next);
   }
 
   #answerLate(deadlineMs: number): void {
@@ -181,12 +196,20 @@ export class SlotReader {
       queueMicrotask(() => fail(error as Error));
       return;
     }
-    const header = this.#freeHeaders.pop() ?? Buffer.allocUnsafe(slotHeaderBytes);
-    const into = read.into.length === read.lengthBytes ? read.into : read.into.subarray(0, read.lengthBytes);
-    this.#readVector(file.descriptor, [header, into], slotOffsetOf(geometry, read.slot), (error, bytesRead) => {
+    const whole = typeof read.into === "function" ? read.into() : read.into;
+    if (!whole) {
+      queueMicrotask(() => finish("no-frame"));
+      return;
+    }
+    if (this.#freeHeaders.length === 0) this.#makeHeaders();
+    const header = this.#freeHeaders.pop()!;
+    const into = whole.length === read.lengthBytes ? whole : whole.subarray(0, read.lengthBytes);
+    // The slot goes on to the end of its last page.
+    const wanted = file.direct ? whole.subarray(0, Math.ceil(read.lengthBytes / pageBytes) * pageBytes) : into;
+    this.#readVector(file.descriptor, [header, wanted], slotOffsetOf(geometry, read.slot), (error, bytesRead) => {
       const tookMs = performance.now() - pending.startedAtMs;
       let outcome: SlotReadOutcome = "torn";
-      if (!error && bytesRead === slotHeaderBytes + read.lengthBytes && !pending.answered) {
+      if (!error && bytesRead === slotHeaderBytes + wanted.length && !pending.answered) {
         // A slab that was cut short reads short: what is missing is a torn slot.
         const { objectKey, chunk, lengthBytes } = read;
         outcome = findSlotMismatch(header, into, { diskUuid: queue.uuid, objectKey, chunk, lengthBytes }) ?? "ok";
@@ -197,5 +220,10 @@ export class SlotReader {
       disks.countSuccess(read.diskNumber);
       finish(outcome);
     });
+  }
+
+  #makeHeaders(): void {
+    const { memory } = allocatePages(headersPerMemory * slotHeaderBytes);
+    for (let at = headersPerMemory - 1; at >= 0; at--) this.#freeHeaders.push(Buffer.from(memory, at * slotHeaderBytes, slotHeaderBytes));
   }
 }

@@ -1,91 +1,66 @@
-// Puts fetched chunks on disks in batches: slots are written, synced, and only then known to the index.
-//
-// A batch goes through four steps; a kill between any two leaves an index that points at whole chunks only:
-//
-//   1. the index forgets what lay in the slots that will be written again      (kill: the old chunks are lost, they were to go)
-//   2. headers and chunks are written                                          (kill: slots that nobody points at)
-//   3. fdatasync of the slabs                                                   (kill: the same)
-//   4. the index remembers the new chunks                                       (kill: they are there)
+// Where fetched chunks are put: chooses the disk for each, hands it to that disk's batches, and knows which slots are whose.
 import { setImmediate as turn } from "node:timers/promises";
-import type { Clock } from "../../runtime/clock.js";
-import type { Log } from "../../runtime/log.js";
-import { errnoOf, messageOf } from "../../runtime/operating-error.js";
+import { chunkHashOf } from "../chunk-hash.js";
 import { counterPlace } from "../counters.js";
 import { orderDisks } from "../disk/choose-disk.js";
-import type { DiskDescription, DiskSet } from "../disk/disk-set.js";
-import { SlotAllocator } from "../disk/slot-allocator.js";
-import type { SlotWriter } from "../disk/slot-writer.js";
-import type { ChunkIndex, PlacedChunk, SlotPlace } from "../index/chunk-index.js";
-import type { FrameArena } from "../memory/frame-arena.js";
+import type { DiskDescription } from "../disk/disk-set.js";
+import { keptSlotsMax, SlotAllocator } from "../disk/slot-allocator.js";
+import type { SlotPlace } from "../index/chunk-index.js";
 import { objectKeyOf, type ObjectRecord } from "../object.js";
+import { DiskBatches, type DiskBatchesOptions, type WaitingChunk } from "./disk-batches.js";
 
-/** A disk whose file system is full is not written to for so long. */
-const fullForMs = 10_000;
+/** Used slots that are read in one turn at the start: about 3 ms. Requests that need this thread come between. */
+const slotsPerTurn = 2048;
+/** Part of the waiting chunks that one of several disks may have: the others go on when it is stuck. */
+const waitingShareOfDisk = 0.5;
 
-export interface ChunkStoreOptions {
-  arena: FrameArena;
-  index: ChunkIndex;
-  disks: DiskSet;
-  writer: SlotWriter;
+export interface ChunkStoreOptions extends DiskBatchesOptions {
+  /** Part of every disk, 0 to 1, that chunks of the manifest leave to those that requests bring in. */
+  demandShare: number;
   /** Chunks that wait for their batch hold a frame each; beyond this many, chunks are not stored. */
   waitingMax: number;
-  clock: Clock;
-  /** These paths are held more, or less, than before. */
-  onHeldChanged: (paths: readonly string[]) => void;
-  counters: Float64Array;
-  log: Log;
-}
-
-interface WaitingChunk {
-  name: string;
-  object: ObjectRecord;
-  chunk: number;
-  frame: number;
-}
-
-interface PlacedWaitingChunk extends WaitingChunk {
-  disk: DiskDescription;
-  slot: number;
-  /** Header and chunk are on the disk. */
-  written: boolean;
-  commit?: PlacedChunk;
-  /** The index knows it. */
-  committed: boolean;
 }
 
 export class ChunkStore {
   readonly #options: ChunkStoreOptions;
-  readonly #allocators = new Map<number, SlotAllocator>();
-  readonly #fullUntilMs = new Map<number, number>();
-  #waiting: WaitingChunk[] = [];
-  /** What waits, or is in the batch under way. */
+  readonly #batches = new Map<number, DiskBatches>();
+  /** Disks whose slots are known. */
+  readonly #loaded = new Set<number>();
+  #loading: Promise<void> | undefined;
+  #isLoaded = false;
+  /** What came before the slots of the disks were known. */
+  #unplaced: WaitingChunk[] = [];
+  /** What waits, or is in a batch under way. */
   readonly #names = new Set<string>();
-  #running: Promise<void> | undefined;
 
   constructor(options: ChunkStoreOptions) {
     this.#options = options;
   }
 
   /**
-   * Reads from the index which slots are free; a disk that is written to before is read then. At ten million chunks that takes seconds, and requests
-   * need none of it, so it comes after the start.
+   * Reads from the index which slots are free, a few at a time: at ten million chunks it takes seconds, and meanwhile chunks are fetched and
+   * served. They are placed on disks when this is done.
    */
-  async loadDisks(): Promise<void> {
-    for (const disk of this.#options.disks.disks) {
-      this.#allocatorOf(disk);
-      await turn();
-    }
+  loadDisks(): Promise<void> {
+    this.#loading ??= (async () => {
+      for (const disk of this.#options.disks.disks) await this.#load(disk);
+      this.#isLoaded = true;
+      this.#countUsed();
+      for (const chunk of this.#unplaced.splice(0)) this.#place(chunk);
+    })();
+    return this.#loading;
   }
 
   /** A disk that came while the appliance runs, or that came back with nothing. */
   addDisk(disk: DiskDescription): void {
-    this.#allocators.delete(disk.diskNumber);
-    this.#allocatorOf(disk);
+    this.#batches.delete(disk.diskNumber);
+    this.#loaded.delete(disk.diskNumber);
+    this.#loading = this.loadDisks().then(() => this.#load(disk));
   }
 
   /** So many more chunks can wait for a disk now. */
   get roomLeft(): number {
-    return this.#options.waitingMax - this.#waiting.length;
+    return this.#options.waitingMax - this.#names.size;
   }
 
   /** Whether a chunk that is given now will wait for a disk, and not be turned away. */
@@ -93,9 +68,22 @@ export class ChunkStore {
     return this.roomLeft > 0;
   }
 
-  /** Whether any disk takes chunks now: none does when all are full, or lost. */
+  /** Whether any disk takes chunks now: none does when all are lost, or full of what must be kept. */
   get hasWritableDisk(): boolean {
-    return this.#writableDisks().length > 0;
+    if (!this.#isLoaded) return this.#options.disks.disks.some(({ diskNumber }) => this.#options.disks.takesChunks(diskNumber));
+    return this.#openDisks().some(({ allocator }) => allocator.hasSlot);
+  }
+
+  /** Chunks of the manifest that there is room for, on the disks that are not lost. */
+  get keptChunksMax(): number {
+    const { demandShare, disks } = this.#options;
+    return disks.disks
+      .filter(({ diskNumber }) => !disks.isLost(diskNumber))
+      .reduce(
+        (sum, { diskNumber, slotCount }) =>
+          sum + (this.#batches.get(diskNumber)?.allocator.keptMax ?? keptSlotsMax(slotCount, demandShare)),
+        0,
+      );
   }
 
   /** Whether a disk that can be read has the chunk. One that lies on a lost disk is stored again. */
@@ -106,16 +94,23 @@ export class ChunkStore {
 
   /** Stores the chunk in a frame that the caller has pinned; the store takes a pin of its own. One that waits already is not taken twice. */
   store(object: ObjectRecord, chunk: number, frame: number): void {
-    const name = `${objectKeyOf(object).toString("hex")}:${chunk}`;
-    if (this.#names.has(name)) return;
+    const key = objectKeyOf(object);
+    const name = `${key.toString("latin1")}${chunk}`;
+    if (this.#names.has(name) || this.holds(key, chunk)) return;
     if (!this.hasRoom) {
       this.#options.counters[counterPlace.chunksNotStored]!++;
       return;
     }
     this.#options.arena.pinAgain(frame);
     this.#names.add(name);
-    this.#waiting.push({ name, object, chunk, frame });
-    this.#running ??= this.#runBatches();
+    const waiting = { name, object, chunk, frame, placedAgain: false };
+    if (this.#isLoaded) this.#place(waiting);
+    else {
+      this.#unplaced.push(waiting);
+      void this.loadDisks();
+    }
+    // What waits for company would wait for nothing when nobody else gets in.
+    if (!this.hasRoom) for (const batches of this.#batches.values()) batches.hurry();
   }
 
   /** A slot does not hold the chunk that the index names it for. Ignored when the index has been told something newer. */
@@ -124,6 +119,7 @@ export class ChunkStore {
     const version = await index.forgetChunk(objectKey, chunk, place);
     if (!version) return;
     counters[counterPlace.slotsBad]!++;
+    disks.countBadSlot(place.diskNumber);
     log.warn({ path: version.path, chunk, disk: disks.find(place.diskNumber)?.path, slot: place.slot }, "a slot did not hold its chunk");
     this.freeSlots([place]);
     onHeldChanged([version.path]);
@@ -131,142 +127,100 @@ export class ChunkStore {
 
   /** The index has forgotten these slots. */
   freeSlots(places: readonly SlotPlace[]): void {
-    for (const { diskNumber, slot } of places) this.#allocators.get(diskNumber)?.free(slot);
+    for (const { diskNumber, slot } of places) this.#batches.get(diskNumber)?.allocator.free(slot);
     this.#countUsed();
   }
 
-  /** Resolves when everything that was given is stored, or given up. */
+  /** The manifest has the object now, or not any more: its chunks are never evicted, or may be. */
+  setKept(objectKey: Buffer, isKept: boolean): void {
+    for (const { chunk, place } of this.#options.index.placesOf(objectKey)) {
+      const hash = chunkHashOf(objectKey.readInt32LE(0), chunk);
+      this.#batches.get(place.diskNumber)?.allocator.setKept(place.slot, isKept, hash);
+    }
+    this.#countUsed();
+  }
+
+  /** Resolves when everything that was given is stored, or given up. What a disk is stuck in is not waited for. */
   async flush(): Promise<void> {
-    while (this.#running) await this.#running;
-  }
-
-  async #runBatches(): Promise<void> {
-    // Whatever came while a batch was under way is the next batch: batches grow by themselves when disks are slow.
-    await Promise.resolve();
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting;
-      this.#waiting = [];
-      try {
-        await this.#runBatch(batch);
-      } catch (error) {
-        this.#options.log.error({ error: messageOf(error) }, "chunks could not be stored");
-      } finally {
-        for (const { name, frame } of batch) {
-          this.#names.delete(name);
-          this.#options.arena.unpin(frame);
-        }
-      }
-    }
-    this.#running = undefined;
-  }
-
-  async #runBatch(batch: readonly WaitingChunk[]): Promise<void> {
-    const { index, counters } = this.#options;
-    const placed: PlacedWaitingChunk[] = [];
-    const evicted: SlotPlace[] = [];
-    for (const waiting of batch) {
-      if (this.holds(objectKeyOf(waiting.object), waiting.chunk)) continue;
-      const place = this.#choosePlace(waiting);
-      if (!place) {
-        counters[counterPlace.chunksNotStored]!++;
-        continue;
-      }
-      if (place.evicts) evicted.push({ diskNumber: place.disk.diskNumber, slot: place.slot });
-      placed.push({ ...waiting, disk: place.disk, slot: place.slot, written: false, committed: false });
-    }
-    const changed = new Set<string>();
-    try {
-      if (evicted.length > 0) {
-        for (const { path } of await index.forgetSlots(evicted)) changed.add(path);
-        counters[counterPlace.chunksEvicted]! += evicted.length;
-      }
-      const byDisk = new Map<DiskDescription, PlacedWaitingChunk[]>();
-      for (const chunk of placed) byDisk.set(chunk.disk, [...(byDisk.get(chunk.disk) ?? []), chunk]);
-      await Promise.all([...byDisk].map(([disk, chunks]) => this.#writeToDisk(disk, chunks)));
-      const commits: PlacedChunk[] = [];
-      for (const place of placed) {
-        if (!place.written) continue;
-        const { object, chunk, disk, slot } = place;
-        place.commit = { path: object.path, objectKey: objectKeyOf(object), chunk, diskNumber: disk.diskNumber, slot };
-        commits.push(place.commit);
-        changed.add(object.path);
-      }
-      // Where chunks lay that are moved: on a disk that is away, or that is being emptied.
-      const earlier = commits.map(({ objectKey, chunk }) => index.findChunk(objectKey, chunk));
-      const outdated = new Set(await index.commitChunks(commits));
-      this.freeSlots(earlier.flatMap((place, at) => (place && !outdated.has(commits[at]!) ? [place] : [])));
-      for (const place of placed) place.committed = place.written && !(place.commit && outdated.has(place.commit));
-    } finally {
-      for (const { disk, slot, committed } of placed) {
-        this.#allocators.get(disk.diskNumber)!.settle(slot, committed);
-        counters[committed ? counterPlace.chunksStored : counterPlace.chunksNotStored]!++;
-      }
-      this.#countUsed();
-      if (changed.size > 0) this.#options.onHeldChanged([...changed]);
+    if (this.#unplaced.length > 0) await this.loadDisks();
+    for (;;) {
+      const busy = [...this.#batches.values()].filter((batches) => batches.chunkCount > 0 && !batches.isStuck);
+      if (busy.length === 0) return;
+      await Promise.all(busy.map((batches) => batches.idle()));
     }
   }
 
-  /** One chunk after another to one disk, then one sync: disks work side by side, and none is given a storm. */
-  async #writeToDisk(disk: DiskDescription, chunks: readonly PlacedWaitingChunk[]): Promise<void> {
-    const { arena, clock, disks, log, writer } = this.#options;
-    try {
-      for (const { object, chunk, frame, slot } of chunks) {
-        await writer.write({ disk, slot, object, chunk, bytes: arena.bytesOf(frame), stampUnixMs: clock.unixMs() });
-      }
-      await writer.sync(
-        disk,
-        chunks.map(({ slot }) => slot),
-      );
-      for (const chunk of chunks) chunk.written = true;
-      disks.countSuccess(disk.diskNumber);
-      disks.setFull(disk.diskNumber, false);
-    } catch (error) {
-      const code = errnoOf(error);
-      if (code === "ENOSPC" || code === "EDQUOT") {
-        this.#fullUntilMs.set(disk.diskNumber, clock.monotonicMs() + fullForMs);
-        disks.setFull(disk.diskNumber, true);
-        log.warn({ disk: disk.path, code }, "the file system of a disk is full; nothing is stored on it for a while");
-      } else {
-        const lost = disks.countError(disk.diskNumber);
-        log.error(
-          { disk: disk.path, code, error: messageOf(error), lost },
-          lost ? "a disk is offline after errors" : "a disk failed to write",
-        );
-      }
-    }
+  #place(chunk: WaitingChunk): void {
+    const open = this.#openDisks();
+    const ofDiskMax = open.length > 1 ? Math.max(1, Math.floor(this.#options.waitingMax * waitingShareOfDisk)) : this.#options.waitingMax;
+    const weighed = open
+      .filter(({ chunkCount }) => chunkCount < ofDiskMax)
+      .map((batches) => ({ batches, uuid: batches.disk.uuid, weight: batches.disk.slotCount }));
+    for (const { batches } of orderDisks(weighed, objectKeyOf(chunk.object), chunk.chunk)) if (batches.give(chunk)) return;
+    this.#options.counters[counterPlace.chunksNotStored]!++;
+    this.#letGo(chunk);
   }
 
-  #writableDisks(): DiskDescription[] {
-    const { clock, disks } = this.#options;
-    const now = clock.monotonicMs();
-    return disks.disks.filter(
-      ({ diskNumber, slotCount }) => slotCount > 0 && disks.takesChunks(diskNumber) && (this.#fullUntilMs.get(diskNumber) ?? 0) <= now,
+  #letGo({ name, frame }: WaitingChunk): void {
+    this.#names.delete(name);
+    this.#options.arena.unpin(frame);
+    this.#countUsed();
+  }
+
+  #openDisks(): DiskBatches[] {
+    return [...this.#batches.values()].filter(
+      (batches) => this.#loaded.has(batches.disk.diskNumber) && batches.disk.slotCount > 0 && batches.isOpen(),
     );
   }
 
-  #choosePlace(waiting: WaitingChunk): { disk: DiskDescription; slot: number; evicts: boolean } | undefined {
-    const weighed = this.#writableDisks().map((disk) => ({ disk, uuid: disk.uuid, weight: disk.slotCount }));
-    for (const { disk } of orderDisks(weighed, objectKeyOf(waiting.object), waiting.chunk)) {
-      const place = this.#allocatorOf(disk).allocate();
-      if (place) return { disk, ...place };
+  async #load(disk: DiskDescription): Promise<void> {
+    const { clock, demandShare, hits, index } = this.#options;
+    const { diskNumber, slotCount } = disk;
+    const hashOf = (slot: number) => {
+      const content = index.findSlot({ diskNumber, slot });
+      return content && chunkHashOf(content.objectKey.readInt32LE(0), content.chunk);
+    };
+    const allocator = new SlotAllocator({ slotCount, demandShare, hashOf, hits });
+    this.#batches.set(
+      diskNumber,
+      new DiskBatches(disk, allocator, this.#options, {
+        done: (chunk) => this.#letGo(chunk),
+        returned: (chunk) => this.#place(chunk),
+        freed: (places) => this.freeSlots(places),
+      }),
+    );
+    const keptKeys = this.#keptKeys();
+    const nowMs = clock.unixMs();
+    for (let from = 0; ;) {
+      // What was freed meanwhile was freed here too, if it had been read before.
+      index.seeLatest();
+      const used = index.usedSlotsFrom({ diskNumber, slot: from }, slotsPerTurn);
+      for (const { objectKey, slot, stampUnixMs } of used) {
+        const isKept = keptKeys.size > 0 && keptKeys.has(objectKey.toString("latin1"));
+        allocator.load(slot, isKept, Math.max(0, nowMs - stampUnixMs) / 1000);
+      }
+      if (used.length < slotsPerTurn) break;
+      from = used.at(-1)!.slot + 1;
+      await turn();
     }
-    return undefined;
+    allocator.endLoad();
+    this.#loaded.add(diskNumber);
+    this.#countUsed();
+    await turn();
   }
 
-  #allocatorOf(disk: DiskDescription): SlotAllocator {
-    const { disks, index } = this.#options;
-    let allocator = this.#allocators.get(disk.diskNumber);
-    if (!allocator) {
-      // What was freed a moment ago was told to nobody, since there was no allocator.
-      index.seeLatest();
-      allocator = new SlotAllocator(disk.slotCount, index.usedSlots(disk.diskNumber));
-      this.#allocators.set(disk.diskNumber, allocator);
-      disks.setUsedSlots(disk.diskNumber, allocator.usedCount);
+  #keptKeys(): Set<string> {
+    const { index, kept } = this.#options;
+    const keys = new Set<string>();
+    for (const [path] of kept.list()) {
+      const object = index.findObject(path);
+      if (object && kept.has(object)) keys.add(objectKeyOf(object).toString("latin1"));
     }
-    return allocator;
+    return keys;
   }
 
   #countUsed(): void {
-    for (const [diskNumber, allocator] of this.#allocators) this.#options.disks.setUsedSlots(diskNumber, allocator.usedCount);
+    const { disks } = this.#options;
+    for (const [diskNumber, { allocator }] of this.#batches) disks.setSlots(diskNumber, allocator);
   }
 }

@@ -125,7 +125,10 @@ export class DiskEmptier {
       const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
       const into = arena.wholeFrame(read);
       const outcome = await new Promise<SlotReadOutcome>((resolve) =>
-        reader.read({ diskNumber, slot, objectKey, chunk, lengthBytes, into, onLateEnd: () => arena.giveBack(read) }, resolve),
+        reader.read(
+          { diskNumber, slot, objectKey, chunk, lengthBytes, into, evenSuspect: true, onLateEnd: () => arena.giveBack(read) },
+          resolve,
+        ),
       );
       if (outcome !== "ok") {
         if (outcome !== "late") arena.giveBack(read);

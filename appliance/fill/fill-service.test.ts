@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { MessageChannel } from "node:worker_threads";
 import { OperatingError } from "../../runtime/operating-error.js";
 import type { FillToMain, FillToServe, ServeToFill } from "../fill-messages.js";
 import { objectKeyOf, type ObjectRecord } from "../object.js";
+import { ManifestFile } from "../manifest-file.js";
 import { FillService } from "./fill-service.js";
 import { byteAt, objectOf, openTemporaryStage, ScriptedUpstream, until } from "./temporary-stage.js";
 
@@ -101,10 +105,27 @@ test("FillService stops in order while fetches are under way and waiting", async
   for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
 });
 
+/** The file that the agent would have written. */
+async function writeManifest(context: TestContext, objects: readonly ObjectRecord[]): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-manifest-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const manifest = new ManifestFile(folder);
+  const entries = objects.map(({ path, sizeBytes, etag }) => ({
+    path,
+    sizeBytes: BigInt(sizeBytes),
+    etag,
+    stratum: 0,
+    urgent: false,
+    removed: false,
+  }));
+  await manifest.take({ version: 1n, baseVersion: 0n, firstEntry: 0n, entriesTotal: BigInt(entries.length), entries });
+  return manifest.path;
+}
+
 test("FillService fills an object although the control plane names a source that can't be one", async (context) => {
   const origin = new ScriptedUpstream("origin", [object]);
   const { service, toMain, index } = openService(context, origin);
-  service.handle({ type: "manifest", version: "1", items: [object] });
+  service.handle({ type: "manifest", file: await writeManifest(context, [object]) });
   await until(() => toMain.some(({ type }) => type === "ask-sources"));
   const question = toMain.find((message) => message.type === "ask-sources");
   assert.ok(question?.type === "ask-sources");

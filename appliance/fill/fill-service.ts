@@ -12,17 +12,22 @@ import type { ChunkIndex } from "../index/chunk-index.js";
 import type { FrameArena } from "../memory/frame-arena.js";
 import { isRebuilt, objectKeyOf, type ObjectRecord } from "../object.js";
 import { ChunkFetcher, type FetchRequest } from "./chunk-fetcher.js";
-import { ChunkStore } from "./chunk-store.js";
+import { ChunkStore, type ChunkStoreOptions } from "./chunk-store.js";
+import { KeptObjects, type KeptList } from "./kept-objects.js";
+import { readManifestFile } from "../manifest-file.js";
 import { ManifestFiller } from "./manifest-filler.js";
+import { keptName, ManifestKeeper } from "./manifest-keeper.js";
 import { ObjectDescriber } from "./object-describer.js";
 import type { Upstream } from "./upstream.js";
 
 /** Appliances that the control plane named as sources are kept open, this many. */
 const sourcesOpenMax = 64;
+/** How soon the loss of a disk is noticed here, and what it held of the manifest is fetched again. */
+const lookAtDisksEveryMs = 1000;
 /** The control plane's answer on sources is waited for so long; then the settings' upstreams have to do. */
 const sourcesTimeoutMs = 3000;
 
-export interface FillServiceOptions {
+export interface FillServiceOptions extends Pick<ChunkStoreOptions, "demandShare" | "hits" | "sync"> {
   arena: FrameArena;
   chunkBytes: number;
   counters: Float64Array;
@@ -43,6 +48,8 @@ export class FillService {
   readonly #describer: ObjectDescriber;
   readonly #fetcher: ChunkFetcher;
   readonly #filler: ManifestFiller;
+  readonly #keeper: ManifestKeeper;
+  readonly #lookTimer: NodeJS.Timeout;
   readonly #store: ChunkStore;
   readonly #ports = new Set<MessagePort>();
   readonly #sources: LRUCache<string, Upstream>;
@@ -53,16 +60,13 @@ export class FillService {
     this.#options = options;
     const { arena, chunkBytes, counters, index, log, upstreams } = options;
     this.#sources = new LRUCache({ max: sourcesOpenMax, dispose: (upstream) => void upstream.close() });
+    const kept = new KeptObjects(index.getMeta<KeptList>(keptName) ?? []);
     this.#store = new ChunkStore({
-      arena,
-      index,
-      disks: options.disks,
-      writer: options.writer,
+      ...options,
+      kept,
       waitingMax: Math.max(1, Math.floor(arena.frameCount / 4)),
       clock: systemClock,
       onHeldChanged: (paths) => options.toMain({ type: "held-changed", paths: [...paths] }),
-      counters,
-      log,
     });
     this.#describer = new ObjectDescriber({
       index,
@@ -99,6 +103,19 @@ export class FillService {
       onProgress: (progress) => options.toMain({ type: "progress", progress }),
       store: this.#store,
     });
+    this.#keeper = new ManifestKeeper({
+      chunkBytes,
+      disks: options.disks,
+      index,
+      kept,
+      store: this.#store,
+      onCut: (version, { items, ...kept }) => {
+        this.#filler.setManifest(version, items);
+        options.toMain({ type: "manifest-cut", version, objectsKept: items.length, ...kept });
+      },
+      log,
+    });
+    this.#lookTimer = setInterval(() => this.#keeper.look(), lookAtDisksEveryMs).unref();
   }
 
   get store(): ChunkStore {
@@ -151,7 +168,7 @@ export class FillService {
   handle(message: MainToFill): void {
     switch (message.type) {
       case "manifest":
-        this.#filler.setManifest(message.version, message.items);
+        void this.#takeManifest(message.file);
         return;
       case "sources":
         this.#sourceQuestions.get(message.id)?.(message.urls);
@@ -161,6 +178,12 @@ export class FillService {
         this.serve(message.port);
         return;
     }
+  }
+
+  async #takeManifest(file: string): Promise<void> {
+    const manifest = await readManifestFile(file);
+    if (manifest) this.#keeper.setManifest(manifest.version, manifest.items);
+    else this.#options.log.error({ file }, "the manifest cannot be read; it is fetched again");
   }
 
   /** The origin has something newer than a worker asked for: finds out now, so that the next request gets it. */
@@ -199,7 +222,9 @@ export class FillService {
   /** Resolves when all that was fetched is stored. */
   async stop(): Promise<void> {
     for (const port of this.#ports) port.close();
+    clearInterval(this.#lookTimer);
     await this.#filler.stop();
+    await this.#keeper.settled();
     await this.#store.flush();
   }
 

@@ -14,7 +14,7 @@ export interface HttpUpstreamOptions {
   /** Longest silence before the first byte of an answer, and between two parts of a body. */
   silenceTimeoutMs: number;
   /** Headers that prove who asks for the URL; by default nobody asks. */
-  sign?: (method: "GET" | "HEAD", url: string) => Promise<Record<string, string>>;
+  sign?: (method: "GET" | "HEAD", url: string) => Promise<Readonly<Record<string, string>>>;
 }
 
 interface Answer {

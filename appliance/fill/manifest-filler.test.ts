@@ -42,7 +42,7 @@ function openFiller(
   const fill = (version: string, objects: readonly ObjectRecord[]) =>
     filler.setManifest(
       version,
-      objects.map(({ path, sizeBytes, etag }) => ({ path, sizeBytes, etag })),
+      objects.map(({ path, sizeBytes, etag }) => ({ path, sizeBytes, etag, stratum: 0, urgent: false })),
     );
   return { ...stage, filler, store, progress, sources, fill, last: () => progress.at(-1) };
 }

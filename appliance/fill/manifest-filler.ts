@@ -2,9 +2,10 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Clock } from "../../runtime/clock.js";
 import { messageOf } from "../../runtime/operating-error.js";
-import type { FillProgress, FetchOutcome, ManifestItem } from "../fill-messages.js";
+import type { FillProgress, FetchOutcome } from "../fill-messages.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
 import type { FrameArena } from "../memory/frame-arena.js";
+import type { ManifestItem } from "../manifest-file.js";
 import { chunkCountOf, isRebuilt, objectKeyOf, type ObjectRecord } from "../object.js";
 import type { ChunkFetcher } from "./chunk-fetcher.js";
 import type { ChunkStore } from "./chunk-store.js";

@@ -65,7 +65,7 @@ test("ObjectDescriber keeps what it knows, and its chunks, while upstreams are a
   const origin = new ScriptedUpstream("origin", [object]);
   const { describe, index, changed } = openDescriber(context, [origin]);
   await describe("a");
-  await index.commitChunks([{ path: "a", objectKey: objectKeyOf(object), chunk: 0, diskNumber: 0, slot: 0 }]);
+  await index.commitChunks([{ path: "a", objectKey: objectKeyOf(object), chunk: 0, diskNumber: 0, slot: 0, stampUnixMs: 0 }]);
   origin.beforeDescribe = () => ({ failure: "unreachable", detail: "scripted" });
   const outcome = await describe("a", true);
   assert.ok("object" in outcome && outcome.object.etag === '"1"');
@@ -79,7 +79,7 @@ test("ObjectDescriber tells of a new version, and of an object that is gone, wit
   await describe("a");
   await describe("a", true);
   assert.deepEqual(changed, [], "the same version again is no change");
-  await index.commitChunks([{ path: "a", objectKey: objectKeyOf(object), chunk: 0, diskNumber: 0, slot: 7 }]);
+  await index.commitChunks([{ path: "a", objectKey: objectKeyOf(object), chunk: 0, diskNumber: 0, slot: 7, stampUnixMs: 0 }]);
   origin.objects.set("a", objectOf("a", 95, 2));
   const outcome = await describe("a", true);
   assert.ok("object" in outcome && outcome.object.etag === '"2"');

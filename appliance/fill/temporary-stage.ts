@@ -1,12 +1,13 @@
 // What the tests of this room stand on: real disks in temporary folders, a real index, an arena, and upstreams that do as they are told.
 import { randomUUID } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { systemClock } from "../../runtime/clock.js";
 import { openLog } from "../../runtime/log.js";
 import { allocateCounters, counterPlace, counterRow, type CounterName } from "../counters.js";
+import { allocateChunkHits, ChunkHits } from "../disk/chunk-hits.js";
 import { DiskSet } from "../disk/disk-set.js";
 import { SlabFiles } from "../disk/slab-files.js";
 import { slabGeometryOf } from "../disk/slab-geometry.js";
@@ -15,6 +16,7 @@ import { SlotWriter } from "../disk/slot-writer.js";
 import { ChunkIndex } from "../index/chunk-index.js";
 import { allocateFrameArena, FrameArena } from "../memory/frame-arena.js";
 import { chunkLengthOf, objectKeyOf, objectKeyWords, type ObjectRecord } from "../object.js";
+import { KeptObjects } from "./kept-objects.js";
 import type { Upstream, UpstreamFailure, UpstreamObject, UpstreamRange, UpstreamRequest } from "./upstream.js";
 
 export interface StageOptions {
@@ -51,6 +53,8 @@ export function openTemporaryStage(
       slotCount,
     })),
   );
+  // Without it a folder is no disk, and no slab is made there.
+  for (const { path } of disks.disks) writeFileSync(join(path, "disk.json"), "{}");
   const files = { read: new SlabFiles(geometry, "read"), write: new SlabFiles(geometry, "write") };
   const arena = new FrameArena(allocateFrameArena({ ramBytes: frames * Math.ceil(chunkBytes / 64) * 64, chunkBytes }));
   const counters = counterRow(allocateCounters(1), 0);
@@ -72,7 +76,11 @@ export function openTemporaryStage(
   });
   return {
     chunkBytes,
+    demandShare: 0.1,
     folder,
+    hits: new ChunkHits(allocateChunkHits(1), systemClock),
+    kept: new KeptObjects([]),
+    sync: { bytes: 1e6, everyMs: 5, deadlineMs: 10_000 },
     index,
     disks,
     arena,

@@ -57,6 +57,9 @@ export class BodySender {
   #sentBefore = 0;
   #listening = false;
   #waiting = false;
+  /** The frame that is being sent came from upstream for this response. */
+  #fromUpstream = false;
+  #readThroughBytes = 0;
   #ended = false;
   #broken = false;
 
@@ -71,8 +74,9 @@ export class BodySender {
   }
 
   /** Begins with the first chunk's frame, whose pin is now ours; status and headers are written. Call it corked. True when all is sent. */
-  send(frame: number): boolean {
+  send(frame: number, fromUpstream: boolean): boolean {
     this.#frame = frame;
+    this.#fromUpstream = fromUpstream;
     if (this.#body.before.length > 0) this.#takeText(this.#body.before);
     else this.#take(frame);
     return this.#push(0);
@@ -86,6 +90,15 @@ export class BodySender {
   /** Bytes of the body that the socket has taken, but for those of the view that is being sent. */
   get sentBytes(): number {
     return this.#sentBefore;
+  }
+
+  /** Of these: bytes that were not on this appliance when they were asked for. */
+  get readThroughBytes(): number {
+    return Math.min(this.#readThroughBytes, this.#sentBefore);
+  }
+
+  get object(): ServedObject {
+    return this.#body.object;
   }
 
   /** The client has gone, or we have closed the connection. */
@@ -103,6 +116,7 @@ export class BodySender {
     this.#frame = frame;
     this.#atText = false;
     this.#view = from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
+    if (this.#fromUpstream) this.#readThroughBytes += to - from;
   }
 
   #takeText(text: Uint8Array): void {
@@ -158,6 +172,7 @@ export class BodySender {
     }
     const frame = this.#options.getter.pinAtHand(this.#body.object, this.#chunk);
     if (frame < 0) return false;
+    this.#fromUpstream = false;
     this.#take(frame);
     return true;
   }
@@ -179,6 +194,7 @@ export class BodySender {
       this.#waiting = false;
       if ("frame" in outcome) {
         if (this.#ended) return arena.unpin(outcome.frame);
+        this.#fromUpstream = outcome.from === "upstream";
         this.#take(outcome.frame);
         this.#response.cork(() => this.#push(0));
         return;

@@ -1,8 +1,10 @@
 // Answers one request after another: admission, token, object, conditions, ranges, body.
 import type { HttpRequest, HttpResponse } from "uWebSockets.js";
+import { fillTokenHeader } from "../../fill-protocol/fill-token.js";
 import { digestsPrefix } from "../../fill-protocol/object-digests.js";
 import { counterPlace, type CounterName } from "../counters.js";
 import { fillFailures } from "../fill-messages.js";
+import type { HeatCounter } from "../heat-table.js";
 import type { FrameArena } from "../memory/frame-arena.js";
 import type { ChunkGetter } from "../serve/chunk-getter.js";
 import { decideResponse, type BodyDecision, type PartsDecision } from "../serve/decide-response.js";
@@ -40,6 +42,7 @@ export interface RequestHandlerOptions {
   counters: Float64Array;
   fill: FillClient;
   finder: ObjectFinder;
+  heat: HeatCounter;
   getter: ChunkGetter;
   miss: "fill" | "redirect" | "reject";
   /** Where `redirect` sends a player; ends with a slash. */
@@ -101,7 +104,11 @@ export class RequestHandler {
     const path = parseObjectPath(target);
     if (path === undefined) return this.#turnAway(response, 400, "That is not the path of an object", headOnly);
     if (tokens.active) {
-      const refusal = this.#checkToken(response, request, token, path);
+      let refusal = this.#checkToken(response, request, token, path);
+      if (refusal === "token-missing") {
+        const fillToken = request.getHeader(fillTokenHeader);
+        if (fillToken !== "") refusal = tokens.checkFill(fillToken);
+      }
       if (refusal !== undefined) {
         counters[counterPlace[refusal]]!++;
         return this.#turnAway(response, 403, `Refused: ${refusal}`, headOnly);
@@ -200,7 +207,7 @@ export class RequestHandler {
     this.#writeHead(exchange.response, object, decision, status);
     const sender = new BodySender(this.#options, exchange.response, this.#bodyOf(exchange, object, decision), () => this.#finish(exchange));
     exchange.sender = sender;
-    if (!sender.send(frame)) this.#watch(exchange);
+    if (!sender.send(frame, status === "MISS")) this.#watch(exchange);
   }
 
   #bodyOf(exchange: Exchange, object: ServedObject, decision: BodyDecision | PartsDecision): Body {
@@ -316,10 +323,16 @@ export class RequestHandler {
 
   #finish(exchange: Exchange): void {
     this.#writeLogEntry(exchange.response, exchange);
+    this.#countHeat(exchange);
     if (!exchange.watched) return;
     exchange.watched = false;
     this.#countUnderWay(-1);
     if (this.#underWay === 0) this.#onIdle?.();
+  }
+
+  /** What appliances fetch for each other says nothing new of players. */
+  #countHeat({ sender, hops }: Exchange): void {
+    if (sender && hops === 0 && sender.sentBytes > 0) this.#options.heat.add(sender.object, sender.sentBytes, sender.readThroughBytes);
   }
 
   #openLogEntry(response: HttpResponse, request: HttpRequest, method: string): void {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -27,7 +27,7 @@ function versionOf(path: string, version: number): ObjectRecord {
 }
 
 function placed(object: ObjectRecord, chunk: number, diskNumber: number, slot: number) {
-  return { path: object.path, objectKey: objectKeyOf(object), chunk, diskNumber, slot };
+  return { path: object.path, objectKey: objectKeyOf(object), chunk, diskNumber, slot, stampUnixMs: 0 };
 }
 
 /** Every chunk's slot names the chunk, every slot's chunk names the slot, and each version holds as many as it says. */
@@ -96,6 +96,52 @@ test("ChunkIndex refuses an index of another chunk size, and a file that is not 
     () => new ChunkIndex(other, 10),
     (error) => error instanceof OperatingError && error.code === "index-unusable",
   );
+});
+
+test("ChunkIndex refuses an index.mdb that was cut short, wherever that was, and says what to do", async (context) => {
+  const folder = temporaryFolder(context);
+  const whole = new ChunkIndex(folder, 10);
+  const object = versionOf("film", 1);
+  await whole.putObject(object, Buffer.alloc(20_000));
+  await whole.commitChunks(Array.from({ length: 2000 }, (_, chunk) => placed(object, chunk, 0, chunk)));
+  await whole.close();
+  const file = join(folder, "index.mdb");
+  const { size } = statSync(file);
+  for (const bytes of [size - 1, size - 4096, Math.floor(size / 2), 8192, 8191, 4096, 4095, 1]) {
+    truncateSync(file, bytes);
+    assert.throws(() => new ChunkIndex(folder, 10), {
+      code: "index-unusable",
+      message: /its index\.mdb (was cut short|is damaged).*`millrace index rebuild --config FILE`/,
+    });
+  }
+  // What a kill at the very first start leaves.
+  truncateSync(file, 0);
+  await new ChunkIndex(folder, 10).close();
+});
+
+test("setDisksAway() makes every object count without a disk in one transaction, and with it again when it is back", async (context) => {
+  const index = openIndex(context);
+  const objects = Array.from({ length: 50 }, (_, at) => versionOf(`film-${at}`, 1));
+  for (const [at, object] of objects.entries()) {
+    await index.putObject(object, undefined);
+    await index.commitChunks([0, 1, 2, 3].map((chunk) => placed(object, chunk, chunk % 2, at * 4 + chunk)));
+  }
+  await index.commitChunks([placed(objects[0]!, 9, 7, 0)]);
+  const held = () => [...index.heldVersions()].reduce((sum, { chunksHeld }) => sum + chunksHeld, 0);
+  assert.equal(held(), 201);
+  assert.equal(await index.setDisksAway([1]), true);
+  assert.equal(await index.setDisksAway([1]), false);
+  assert.equal(held(), 101);
+  assert.equal(index.chunksHeldOf(objectKeyOf(objects[0]!)), 3);
+  // Refilled elsewhere, it counts, and once.
+  await index.commitChunks([placed(objects[1]!, 1, 0, 900)]);
+  assert.equal(index.chunksHeldOf(objectKeyOf(objects[1]!)), 3);
+  assert.equal(await index.setDisksAway([0, 1, 7]), true);
+  assert.equal(held(), 0);
+  assert.equal([...index.heldVersions()].length, 50, "they are known for the day that the disks come back");
+  assert.equal(await index.setDisksAway([]), true);
+  assert.equal(held(), 201);
+  assert.deepEqual([...index.findContradictions()], []);
 });
 
 test("findObject() finds nothing under a path that LMDB could not have as a key, and does not throw", async (context) => {

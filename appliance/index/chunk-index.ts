@@ -7,24 +7,23 @@
 //   disks     disk number u16                     -> { uuid, path }
 //   objects   path                                -> ObjectRecord           the newest known version
 //   digests   object key 16                       -> ObjectDigests message
-//   versions  object key 16                       -> { path, chunksHeld }   every version of which a chunk is held
+//   versions  object key 16                       -> { path, onDisks }      every version of which a chunk is held
 //   chunks    object key 16 | chunk u32           -> disk number u16 | slot u32
-//   slots     disk number u16 | slot u32          -> object key 16 | chunk u32
+//   slots     disk number u16 | slot u32          -> object key 16 | chunk u32 | stored u32, seconds of the wall clock
 //   purges    see purge-rules.ts
 //   adopted   object key 16 [| chunk u32]         -> stamp f64              only while an index is made anew from the slots
-import { closeSync, openSync, readSync } from "node:fs";
 import { open, type Database, type RootDatabase } from "lmdb";
-import { errnoOf, OperatingError, messageOf } from "../../runtime/operating-error.js";
+import { OperatingError, messageOf } from "../../runtime/operating-error.js";
+import { findLmdbDamage } from "./look-at-lmdb-file.js";
 import { PurgeRules, type Purge } from "./purge-rules.js";
 import { isObjectPath, objectKeyBytes, objectKeyOf, type ObjectRecord, type ObjectVersion } from "../object.js";
 
 /** Raised when a database's meaning changes; an index of another format is refused. */
-const formatVersion = 1;
-
-const lmdbPageBytesMin = 4096;
-/** Where a page's header ends and the meta page's magic number stands, in lmdb-js. */
-const lmdbMagicOffset = 24;
-const lmdbMagic = 0xbeefc0de;
+const formatVersion = 2;
+/** Bytes of a chunk's key; a slot's value begins with it. */
+const chunkKeyBytes = objectKeyBytes + 4;
+/** Where the numbers of the disks that are away stand. */
+const awayName = "disksAway";
 
 /** Where a chunk lies. */
 export interface SlotPlace {
@@ -41,6 +40,12 @@ export interface SlotContent {
 /** A chunk of a version, and where it was written. */
 export interface PlacedChunk extends SlotContent, SlotPlace {
   path: string;
+  stampUnixMs: number;
+}
+
+/** A slot that holds a chunk, and since when. */
+export interface UsedSlot extends SlotPlace, SlotContent {
+  stampUnixMs: number;
 }
 
 export interface KnownDisk {
@@ -53,14 +58,18 @@ export interface KnownDisk {
 
 export type DiskMark = "retiring" | "retired";
 
-/** How much of one version is held. */
+/** How much of one version is held, on disks that are not away. */
 export interface HeldVersion {
   path: string;
   objectKey: Buffer;
   chunksHeld: number;
 }
 
-type VersionValue = { path: string; chunksHeld: number };
+/**
+ * `onDisks` has a disk number and its count of chunks by turns. With a count per disk, a disk that is lost stops counting for every object in
+ * one transaction that writes its number, whatever it held.
+ */
+type VersionValue = { path: string; onDisks: number[] };
 
 /** A slot whose header was read, for an index that is made anew. */
 export interface FoundSlot extends SlotPlace {
@@ -103,7 +112,8 @@ export class ChunkIndex {
    */
   constructor(path: string, chunkBytes: number) {
     try {
-      refuseForeignFile(`${path}/index.mdb`);
+      const damage = findLmdbDamage(`${path}/index.mdb`);
+      if (damage) throw new Error(`${damage}. \`millrace index rebuild --config FILE\` makes it anew from the disks`);
       this.#root = open({ path: `${path}/index.mdb`, noSubdir: true, maxDbs: 12, compression: false });
     } catch (error) {
       throw new OperatingError("index-unusable", `Cannot open the index in ${path}: ${messageOf(error)}`, { source: path, cause: error });
@@ -124,7 +134,8 @@ export class ChunkIndex {
       throw new OperatingError(
         "index-unusable",
         `Cannot use the index in ${path}: it is of format ${format.version} with chunks of ${format.chunkBytes} bytes, ` +
-          `and this appliance has format ${formatVersion} with chunks of ${chunkBytes} bytes`,
+          `and this appliance has format ${formatVersion} with chunks of ${chunkBytes} bytes. ` +
+          "`millrace index rebuild --config FILE` makes it anew from the disks, if these are of this chunk size",
         { source: path },
       );
     }
@@ -156,6 +167,22 @@ export class ChunkIndex {
     const { uuid, path } = this.#disks.get(diskNumber)!;
     await this.#disks.put(diskNumber, { uuid, path, ...(mark && { mark }) });
     await this.#root.flushed;
+  }
+
+  /**
+   * From the commit on, nothing that lies on these disks, and only on these, counts as held. It counts again when its disk is not named any more.
+   * Resolves to whether that was news.
+   */
+  async setDisksAway(diskNumbers: Iterable<number>): Promise<boolean> {
+    const next = [...new Set(diskNumbers)].sort((a, b) => a - b);
+    if (String(next) === String([...this.disksAway()])) return false;
+    await this.#meta.put(awayName, next);
+    await this.#root.flushed;
+    return true;
+  }
+
+  disksAway(): ReadonlySet<number> {
+    return new Set((this.#meta.get(awayName) as number[] | undefined) ?? []);
   }
 
   /** The newest version of a path; undefined when it is not known, or was purged since it was described. */
@@ -249,13 +276,33 @@ export class ChunkIndex {
     return value && contentOf(value);
   }
 
+  /** Chunks of a version on disks that are not away. */
   chunksHeldOf(objectKey: Buffer): number {
-    return this.#versions.get(objectKey)?.chunksHeld ?? 0;
+    const version = this.#versions.get(objectKey);
+    return version ? chunksOn(version, this.disksAway()) : 0;
   }
 
-  /** Every version of which a chunk is held. */
+  /** Every version of which a chunk is held, if on disks that are away only: then `chunksHeld` is 0. */
   *heldVersions(): Generator<HeldVersion> {
-    for (const { key, value } of this.#versions.getRange()) yield { objectKey: Buffer.from(key), ...value };
+    const away = this.disksAway();
+    for (const { key, value } of this.#versions.getRange())
+      yield { objectKey: Buffer.from(key), path: value.path, chunksHeld: chunksOn(value, away) };
+  }
+
+  /** The paths of `count` versions after the key `after`, with the disks that they have chunks on; for walks in slices. */
+  versionsAfter(after: Buffer | undefined, count: number): { objectKey: Buffer; path: string; diskNumbers: number[] }[] {
+    const range = this.#versions.getRange({ ...(after && { start: after, exclusiveStart: true }), limit: count });
+    return [...range].map(({ key, value: { path, onDisks } }) => {
+      return { objectKey: Buffer.from(key), path, diskNumbers: onDisks.filter((_, at) => at % 2 === 0) };
+    });
+  }
+
+  /** Where the held chunks of a version lie. */
+  placesOf(objectKey: Buffer): { chunk: number; place: SlotPlace }[] {
+    return [...this.#chunks.getRange(chunkRangeOf(objectKey))].map(({ key, value }) => ({
+      chunk: contentOf(key).chunk,
+      place: placeOf(value),
+    }));
   }
 
   /** The slots of one disk that hold a chunk, in order. */
@@ -307,7 +354,7 @@ export class ChunkIndex {
     return this.#root.transaction(() => {
       const outdated: PlacedChunk[] = [];
       for (const one of placed) {
-        const { path, objectKey, chunk, diskNumber, slot } = one;
+        const { path, objectKey, chunk, diskNumber, slot, stampUnixMs } = one;
         const place = { diskNumber, slot };
         const key = chunkKeyOf(objectKey, chunk);
         // A transaction that failed before this one may have left the slot with what it held: that is overwritten by now.
@@ -315,18 +362,22 @@ export class ChunkIndex {
         if (overwritten) {
           void this.#chunks.remove(chunkKeyOf(overwritten.objectKey, overwritten.chunk));
           void this.#slots.remove(slotKeyOf(place));
-          this.#addHeld(overwritten.objectKey, "", -1);
+          this.#addHeld(overwritten.objectKey, "", diskNumber, -1);
         }
         if (!this.#isNewest(path, objectKey)) {
           outdated.push(one);
           continue;
         }
         const earlier = this.findChunk(objectKey, chunk);
-        if (earlier) void this.#slots.remove(slotKeyOf(earlier));
+        // Counted at its new place first: a version that is held nowhere is forgotten.
+        this.#addHeld(objectKey, path, diskNumber, 1);
+        if (earlier) {
+          void this.#slots.remove(slotKeyOf(earlier));
+          this.#addHeld(objectKey, path, earlier.diskNumber, -1);
+        }
         const value = slotKeyOf(place);
         void this.#chunks.put(key, value);
-        void this.#slots.put(value, key);
-        if (!earlier) this.#addHeld(objectKey, path, 1);
+        void this.#slots.put(value, slotValueOf(key, stampUnixMs));
       }
       return outdated;
     });
@@ -343,7 +394,7 @@ export class ChunkIndex {
         if (!content) continue;
         void this.#slots.remove(slotKeyOf(place));
         void this.#chunks.remove(chunkKeyOf(content.objectKey, content.chunk));
-        const version = this.#addHeld(content.objectKey, "", -1);
+        const version = this.#addHeld(content.objectKey, "", place.diskNumber, -1);
         if (version) changed.set(content.objectKey.toString("hex"), { objectKey: content.objectKey, ...version });
       }
     });
@@ -360,9 +411,20 @@ export class ChunkIndex {
       if (!now || now.diskNumber !== place.diskNumber || now.slot !== place.slot) return undefined;
       void this.#slots.remove(slotKeyOf(place));
       void this.#chunks.remove(chunkKeyOf(objectKey, chunk));
-      const version = this.#addHeld(objectKey, "", -1);
+      const version = this.#addHeld(objectKey, "", place.diskNumber, -1);
       return version && { objectKey, ...version };
     });
+  }
+
+  /** `count` slots of a disk that hold a chunk, from a slot on, in order; for walks in slices. */
+  usedSlotsFrom({ diskNumber, slot }: SlotPlace, count: number): UsedSlot[] {
+    const { end } = slotRangeOf(diskNumber);
+    const range = this.#slots.getRange({ start: slotKeyOf({ diskNumber, slot }), end, limit: count });
+    return [...range].map(({ key, value }) => ({
+      ...placeOf(key),
+      ...contentOf(value),
+      stampUnixMs: value.readUInt32BE(chunkKeyBytes) * 1000,
+    }));
   }
 
   /** Every chunk, in the order of keys. */
@@ -370,31 +432,28 @@ export class ChunkIndex {
     for (const { key, value } of this.#chunks.getRange()) yield { ...contentOf(key), ...placeOf(value) };
   }
 
-  /** The slots of one disk that hold a chunk, in order, with the chunk. */
-  *slotsOf(diskNumber: number): Generator<SlotContent & SlotPlace> {
-    for (const { key, value } of this.#slots.getRange(slotRangeOf(diskNumber))) yield { ...placeOf(key), ...contentOf(value) };
-  }
-
   /**
    * Walks the whole index and yields what contradicts itself; at most once per key and kind. Nothing may write meanwhile. The same
    * finding, handed to `repair`, is put right.
    */
   *findContradictions(): Generator<Contradiction> {
-    const counted = new Map<string, number>();
+    const counted = new Map<string, Map<number, number>>();
     for (const { key, value } of this.#chunks.getRange()) {
       const back = this.#slots.getBinary(value);
-      if (!back?.equals(key)) yield { kind: "chunk-without-slot", key: Buffer.from(key) };
+      if (!back?.subarray(0, chunkKeyBytes).equals(key)) yield { kind: "chunk-without-slot", key: Buffer.from(key) };
       // Keys come in order, so a version is complete when the next begins; the map holds two at most.
       const name = key.toString("latin1", 0, objectKeyBytes);
       if (!counted.has(name)) {
         yield* this.#findWrongCounts(counted);
         counted.clear();
       }
-      counted.set(name, (counted.get(name) ?? 0) + 1);
+      const onDisks = counted.get(name) ?? new Map<number, number>();
+      const { diskNumber } = placeOf(value);
+      counted.set(name, onDisks.set(diskNumber, (onDisks.get(diskNumber) ?? 0) + 1));
     }
     yield* this.#findWrongCounts(counted);
     for (const { key, value } of this.#slots.getRange()) {
-      const back = this.#chunks.getBinary(value);
+      const back = this.#chunks.getBinary(value.subarray(0, chunkKeyBytes));
       if (!back?.equals(key)) yield { kind: "slot-without-chunk", key: Buffer.from(key) };
     }
     for (const { key, value } of this.#versions.getRange()) {
@@ -449,17 +508,16 @@ export class ChunkIndex {
         if ((stamps.get(objectKey) ?? 0) < stampUnixMs) void stamps.put(objectKey, stampUnixMs);
         const key = chunkKeyOf(objectKey, chunk);
         const earlier = this.findChunk(objectKey, chunk);
+        if (earlier && (stamps.get(key) ?? 0) >= stampUnixMs) continue;
+        this.#addHeld(objectKey, object.path, diskNumber, 1);
         if (earlier) {
-          if ((stamps.get(key) ?? 0) >= stampUnixMs) continue;
           void this.#slots.remove(slotKeyOf(earlier));
-        } else {
-          this.#addHeld(objectKey, object.path, 1);
-          added++;
-        }
+          this.#addHeld(objectKey, object.path, earlier.diskNumber, -1);
+        } else added++;
         const place = slotKeyOf({ diskNumber, slot });
         void stamps.put(key, stampUnixMs);
         void this.#chunks.put(key, place);
-        void this.#slots.put(place, key);
+        void this.#slots.put(place, slotValueOf(key, stampUnixMs));
       }
     });
     return added;
@@ -479,10 +537,12 @@ export class ChunkIndex {
     return this.#root.openDB({ name: "adopted", keyEncoding: "binary" });
   }
 
-  *#findWrongCounts(counted: ReadonlyMap<string, number>): Generator<Contradiction> {
-    for (const [name, count] of counted) {
+  *#findWrongCounts(counted: ReadonlyMap<string, ReadonlyMap<number, number>>): Generator<Contradiction> {
+    for (const [name, onDisks] of counted) {
       const key = Buffer.from(name, "latin1");
-      if (this.chunksHeldOf(key) !== count) yield { kind: "wrong-count", key };
+      const said = this.#versions.get(key)?.onDisks ?? [];
+      const right = said.length === onDisks.size * 2 && said.every((number, at) => at % 2 === 1 || onDisks.get(number) === said[at + 1]);
+      if (!right) yield { kind: "wrong-count", key };
     }
   }
 
@@ -500,20 +560,28 @@ export class ChunkIndex {
   #countAnew(objectKey: Buffer): void {
     if (objectKey.length < objectKeyBytes) return;
     const version = this.#versions.get(objectKey);
-    const chunksHeld = this.#chunks.getKeysCount(chunkRangeOf(objectKey));
-    if (!version) this.#forgetVersion(objectKey);
-    else if (chunksHeld === 0) void this.#versions.remove(objectKey);
-    else void this.#versions.put(objectKey, { ...version, chunksHeld });
+    if (!version) return void this.#forgetVersion(objectKey);
+    void this.#versions.remove(objectKey);
+    for (const { place } of this.placesOf(objectKey)) this.#addHeld(objectKey, version.path, place.diskNumber, 1);
   }
 
   /** Inside a transaction. */
-  #addHeld(objectKey: Buffer, path: string, difference: number): VersionValue | undefined {
-    const version = this.#versions.get(objectKey) ?? (path === "" ? undefined : { path, chunksHeld: 0 });
+  #addHeld(objectKey: Buffer, path: string, diskNumber: number, difference: number): Omit<HeldVersion, "objectKey"> | undefined {
+    const version = this.#versions.get(objectKey) ?? (path === "" ? undefined : { path, onDisks: [] });
     if (!version) return undefined;
-    const next = { path: version.path, chunksHeld: version.chunksHeld + difference };
-    if (next.chunksHeld > 0) void this.#versions.put(objectKey, next);
+    const onDisks: number[] = [];
+    let left = difference;
+    for (let at = 0; at < version.onDisks.length; at += 2) {
+      const [disk, count] = [version.onDisks[at]!, version.onDisks[at + 1]!];
+      const next = disk === diskNumber ? count + left : count;
+      if (disk === diskNumber) left = 0;
+      if (next > 0) onDisks.push(disk, next);
+    }
+    if (left > 0) onDisks.push(diskNumber, left);
+    const next = { path: version.path, onDisks };
+    if (onDisks.length > 0) void this.#versions.put(objectKey, next);
     else void this.#versions.remove(objectKey);
-    return next;
+    return { path: next.path, chunksHeld: chunksOn(next, this.disksAway()) };
   }
 
   /** Inside a transaction: chunks and digests of a version that a newer one has replaced. */
@@ -534,29 +602,8 @@ export class ChunkIndex {
   }
 }
 
-/** LMDB ends the process with a segmentation fault when the file is not its own: the first page is looked at before. */
-function refuseForeignFile(file: string): void {
-  let handle: number;
-  try {
-    handle = openSync(file, "r");
-  } catch (error) {
-    if (errnoOf(error) === "ENOENT") return;
-    throw error;
-  }
-  try {
-    const page = Buffer.alloc(lmdbPageBytesMin);
-    const bytesRead = readSync(handle, page, 0, page.length, 0);
-    // A file of no bytes is what a kill at the very first start leaves, and is taken for a new index.
-    if (bytesRead === 0) return;
-    if (bytesRead < page.length || page.readUInt32LE(lmdbMagicOffset) !== lmdbMagic)
-      throw new Error("its index.mdb is damaged, or no index");
-  } finally {
-    closeSync(handle);
-  }
-}
-
 function chunkKeyOf(objectKey: Uint8Array, chunk: number): Buffer {
-  const key = Buffer.alloc(objectKeyBytes + 4);
+  const key = Buffer.alloc(chunkKeyBytes);
   key.set(objectKey);
   key.writeUInt32BE(chunk, objectKeyBytes);
   return key;
@@ -567,6 +614,19 @@ function slotKeyOf({ diskNumber, slot }: SlotPlace): Buffer {
   key.writeUInt16BE(diskNumber, 0);
   key.writeUInt32BE(slot, 2);
   return key;
+}
+
+function slotValueOf(chunkKey: Buffer, stampUnixMs: number): Buffer {
+  const value = Buffer.alloc(chunkKeyBytes + 4);
+  value.set(chunkKey);
+  value.writeUInt32BE(Math.max(0, Math.floor(stampUnixMs / 1000)) >>> 0, chunkKeyBytes);
+  return value;
+}
+
+function chunksOn({ onDisks }: VersionValue, away: ReadonlySet<number>): number {
+  let chunks = 0;
+  for (let at = 0; at < onDisks.length; at += 2) if (!away.has(onDisks[at]!)) chunks += onDisks[at + 1]!;
+  return chunks;
 }
 
 function chunkRangeOf(objectKey: Uint8Array): { start: Buffer; end: Buffer } {

@@ -53,13 +53,13 @@ test("a purged object is not found, its chunks are not committed, and the sweep 
   for (const object of [film, other]) {
     await index.putObject(object, Buffer.from("digests"));
     await index.commitChunks([
-      { path: object.path, objectKey: objectKeyOf(object), chunk: 0, diskNumber: 0, slot: object === film ? 1 : 2 },
+      { path: object.path, objectKey: objectKeyOf(object), chunk: 0, diskNumber: 0, slot: object === film ? 1 : 2, stampUnixMs: 0 },
     ]);
   }
   await index.purge("prefix", "film/");
   assert.equal(index.findObject("film/a"), undefined);
   assert.deepEqual(index.findObject("other"), other);
-  const late = [{ path: film.path, objectKey: objectKeyOf(film), chunk: 1, diskNumber: 0, slot: 3 }];
+  const late = [{ path: film.path, objectKey: objectKeyOf(film), chunk: 1, diskNumber: 0, slot: 3, stampUnixMs: 0 }];
   assert.deepEqual(await index.commitChunks(late), late, "fetched before the purge, committed after it");
   assert.deepEqual(index.purgeProgress, { last: 1, swept: 0 });
   const { paths, freed, next } = await index.sweepPurged("", 100);

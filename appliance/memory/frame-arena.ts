@@ -26,6 +26,8 @@
 //
 // Replacement is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP '23): a tenth of the frames
 // are a small queue for newcomers, the rest is the main queue, and a ghost table remembers who left the small queue.
+import { chunkHashOf } from "../chunk-hash.js";
+import { allocatePages } from "./page-memory.js";
 
 const headerWords = 16;
 const lockWord = 0;
@@ -48,6 +50,7 @@ const walkFramesMax = 32;
 /** One SharedArrayBuffer holds at most this much, so that no view passes V8's limits. */
 const bankBytesMax = 2 ** 30;
 const frameCountMax = 2 ** 24;
+const pageBytes = 4096;
 
 /** What threads hand to each other to share one arena. */
 export interface FrameArenaMemory {
@@ -58,6 +61,8 @@ export interface FrameArenaMemory {
   readonly bucketCount: number;
   readonly table: SharedArrayBuffer;
   readonly banks: readonly SharedArrayBuffer[];
+  /** Every frame begins at a page and is made of whole pages: a disk can write into it past the page cache. */
+  readonly atPages: boolean;
 }
 
 export interface FrameArenaOptions {
@@ -75,13 +80,26 @@ export function allocateFrameArena({ ramBytes, chunkBytes }: FrameArenaOptions):
   const frameCount = Math.min(frameCountMax, Math.max(frameCountMin, Math.floor(ramBytes / frameStrideBytes)));
   const framesPerBank = Math.max(1, Math.min(frameCount, Math.floor(bankBytesMax / frameStrideBytes)));
   const banks: SharedArrayBuffer[] = [];
+  let atPages = chunkBytes % pageBytes === 0;
   for (let left = frameCount; left > 0; left -= framesPerBank) {
-    banks.push(new SharedArrayBuffer(Math.min(left, framesPerBank) * frameStrideBytes));
+    const bankBytes = Math.min(left, framesPerBank) * frameStrideBytes;
+    const bank = atPages ? allocatePages(bankBytes) : { memory: new SharedArrayBuffer(bankBytes), atPage: false };
+    atPages &&= bank.atPage;
+    banks.push(bank.memory);
   }
   let bucketCount = 16;
   while (bucketCount < frameCount) bucketCount *= 2;
   const words = headerWords + 11 * frameCount + 3 * bucketCount;
-  const memory = { chunkBytes, frameCount, framesPerBank, frameStrideBytes, bucketCount, table: new SharedArrayBuffer(words * 4), banks };
+  const memory = {
+    chunkBytes,
+    frameCount,
+    framesPerBank,
+    frameStrideBytes,
+    bucketCount,
+    table: new SharedArrayBuffer(words * 4),
+    banks,
+    atPages,
+  };
   FrameArena.initialise(memory);
   return memory;
 }
@@ -477,12 +495,6 @@ export class FrameArena {
   }
 }
 
-/** Object keys are parts of a SHA-256, so their words are spread well; the chunk number is mixed in (murmur3's finaliser). */
 function hashOf(key: Int32Array, chunk: number): number {
-  let hash = key[0]! ^ Math.imul(chunk + 1, 0x9e3779b1);
-  hash ^= hash >>> 16;
-  hash = Math.imul(hash, 0x85ebca6b);
-  hash ^= hash >>> 13;
-  hash = Math.imul(hash, 0xc2b2ae35);
-  return hash ^ (hash >>> 16);
+  return chunkHashOf(key[0]!, chunk);
 }

@@ -1,5 +1,7 @@
 // Whether a request may have what it asks for: by its token, checked here and now, without asking anyone.
 import { LRUCache } from "lru-cache";
+import { parseFillToken } from "../../fill-protocol/fill-token.js";
+import type { TokenKey } from "../../fill-protocol/token-key.js";
 import { isSignedWith, parsePlaybackToken, type PlaybackClaims } from "../../fill-protocol/playback-token.js";
 import type { Clock } from "../../runtime/clock.js";
 import { isInPrefix, parseClientPrefix, type ClientPrefix } from "./client-prefix.js";
@@ -20,13 +22,8 @@ export type TokenRefusal = (typeof tokenRefusals)[number];
 
 /** Tokens whose signature is known to be right; about 500 bytes each. */
 const knownTokensMax = 50_000;
-
-export interface TokenKey {
-  id: string;
-  secret: string;
-  /** From then on tokens of this key are refused; for a rotation whose end is known. */
-  untilUnixMs?: number | undefined;
-}
+/** Fill tokens whose signature is known to be right: a few for each appliance that fills from this one. */
+const knownFillTokensMax = 1000;
 
 export interface TokenRules {
   required: boolean;
@@ -57,6 +54,7 @@ interface KnownToken {
 export class TokenChecker {
   readonly #clock: Clock;
   readonly #known = new LRUCache<string, KnownToken>({ max: knownTokensMax });
+  readonly #knownFill = new LRUCache<string, { keyId: string; expiresUnixMs: number }>({ max: knownFillTokensMax });
   #rules: TokenRules;
   #keys = new Map<string, TokenKey>();
   #revoked = new Set<string>();
@@ -78,6 +76,7 @@ export class TokenChecker {
     this.#keys = new Map(rules.keys.map((key) => [key.id, key]));
     this.#revoked = new Set(rules.revokedSessions);
     this.#known.clear();
+    this.#knownFill.clear();
   }
 
   /** Undefined when the request may go on. */
@@ -87,14 +86,34 @@ export class TokenChecker {
     const known = this.#known.get(text) ?? this.#learn(text);
     if (typeof known === "string") return known;
     const { claims, client } = known;
-    const key = this.#keys.get(known.keyId)!;
     const nowUnixMs = this.#clock.unixMs();
     if (nowUnixMs >= claims.expiresUnixS * 1000) return "token-expired";
-    if (key.untilUnixMs !== undefined && nowUnixMs >= key.untilUnixMs) return "token-unknown-key";
+    if (this.#isOver(known.keyId, nowUnixMs)) return "token-unknown-key";
     if (!request.path.startsWith(claims.pathPrefix)) return "token-other-path";
     if (client && !isInPrefix(request.clientAddress(), client)) return "token-other-client";
     if (claims.session !== undefined && this.#revoked.has(claims.session)) return "token-revoked";
     return undefined;
+  }
+
+  /** Undefined when `text` is the token of an appliance that may fill from this one: it opens everything. */
+  checkFill(text: string): TokenRefusal | undefined {
+    let known = this.#knownFill.get(text);
+    if (!known) {
+      const token = parseFillToken(text);
+      if (!token) return "token-malformed";
+      const key = this.#keys.get(token.keyId);
+      if (!key) return "token-unknown-key";
+      if (!token.isSignedWith(key.secret)) return "token-bad-signature";
+      this.#knownFill.set(text, (known = { keyId: token.keyId, expiresUnixMs: token.claims.expiresUnixS * 1000 }));
+    }
+    const nowUnixMs = this.#clock.unixMs();
+    if (nowUnixMs >= known.expiresUnixMs) return "token-expired";
+    return this.#isOver(known.keyId, nowUnixMs) ? "token-unknown-key" : undefined;
+  }
+
+  #isOver(keyId: string, nowUnixMs: number): boolean {
+    const untilUnixMs = this.#keys.get(keyId)?.untilUnixMs;
+    return untilUnixMs !== undefined && nowUnixMs >= untilUnixMs;
   }
 
   #checkWithout(request: TokenRequest): TokenRefusal | undefined {

@@ -1,4 +1,4 @@
-// The Millrace appliance as a peer: the only file of the bench that knows how it is started.
+// The Millrace appliance as a peer. (Figures start it with settings of their own: bench/figures/appliance-under-test.ts.)
 import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";

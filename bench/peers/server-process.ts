@@ -25,6 +25,8 @@ export interface StartOptions {
   /** Processor list for taskset; null leaves the program unpinned. */
   cores: string | null;
   ready: () => Promise<boolean>;
+  /** Gets all that it prints. */
+  onOutput?: (text: string) => void;
 }
 
 const running = new Set<ChildProcess>();
@@ -50,7 +52,11 @@ export async function startServer(options: StartOptions): Promise<ServerProcess>
   });
   running.add(child);
   let output = "";
-  const keep = (chunk: Buffer) => (output = (output + chunk.toString()).slice(-outputMaxCharacters));
+  const keep = (chunk: Buffer) => {
+    const text = chunk.toString();
+    output = (output + text).slice(-outputMaxCharacters);
+    options.onOutput?.(text);
+  };
   child.stdout.on("data", keep);
   child.stderr.on("data", keep);
   let ended: string | null = null;

@@ -6,21 +6,27 @@ import { formatByteSize } from "../../runtime/byte-size.js";
 import { packageRoot } from "../../runtime/package-root.js";
 import type { PlayersResult } from "../players/players-result.js";
 import type { PoliciesResult } from "../policies/policies-result.js";
+import type { PopularityResult } from "../popularity/popularity-result.js";
 import type { BenchResult } from "./bench-result.js";
+import type { FiguresResult } from "./figures-result.js";
+import { renderFigures } from "./html-figures.js";
 import { escapeHtml } from "./html-fragments.js";
 import { renderPlayers } from "./html-players.js";
 import { renderPolicies } from "./html-policies.js";
+import { renderPopularity } from "./html-popularity.js";
 import { renderServers } from "./html-servers.js";
 
 /** Whatever `millrace bench` and its commands print with --json. */
-export type AnyResult = BenchResult | PoliciesResult | PlayersResult;
+export type AnyResult = BenchResult | PoliciesResult | PopularityResult | PlayersResult | FiguresResult;
 
 /** The page's HTML. Results of players share their charts; every other result has a section of its own, in the order given. */
 export function renderHtmlReport(results: readonly AnyResult[]): string {
   const players = results.filter((result) => result.kind === "players");
   const sections: string[] = [];
   for (const result of results) {
-    if (result.kind === "policies") sections.push(section("Cache policies", [result], renderPolicies(result)));
+    if (result.kind === "figures") sections.push(section("Figures", [result], renderFigures(result)));
+    else if (result.kind === "popularity") sections.push(section("Filled ahead of demand", [result], renderPopularity(result)));
+    else if (result.kind === "policies") sections.push(section("Cache policies", [result], renderPolicies(result)));
     else if (result.kind !== "players") sections.push(section(titles[result.kind], [result], renderServers(result)));
     else if (result === players[0]) sections.push(section("Players", players, renderPlayers(players)));
   }

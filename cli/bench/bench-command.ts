@@ -1,11 +1,13 @@
 // `millrace bench`: measures a server, or several beside each other, and compares results.
 import { Command } from "commander";
 import { peerNames } from "../../bench/peers/peer-names.js";
+import { benchFiguresCommand } from "./bench-figures-command.js";
 import { benchFilesCommand } from "./bench-files-command.js";
 import { benchGeneratorCommand } from "./bench-generator-command.js";
 import { benchPeersCommand } from "./bench-peers-command.js";
 import { benchPlayersCommand } from "./bench-players-command.js";
 import { benchPoliciesCommand } from "./bench-policies-command.js";
+import { benchPopularityCommand } from "./bench-popularity-command.js";
 import { benchReportCommand } from "./bench-report-command.js";
 import { addLoadOptions, typedFlags } from "./load-options.js";
 import { integer, percent } from "./option-values.js";
@@ -52,9 +54,11 @@ export function benchCommand(): Command {
     await runBench(url, { ...options, typed: typedFlags(self) });
   });
   command.addCommand(benchPeersCommand());
+  command.addCommand(benchFiguresCommand());
   command.addCommand(benchFilesCommand());
   command.addCommand(benchGeneratorCommand());
   command.addCommand(benchPoliciesCommand());
+  command.addCommand(benchPopularityCommand());
   command.addCommand(benchPlayersCommand());
   command.addCommand(benchReportCommand());
   return command;

@@ -1,6 +1,7 @@
 // Titles and their objects in the database.
 import type { Transaction } from "kysely";
 import type { Store } from "../store/database.js";
+import { transact } from "../store/transact.js";
 import type { Schema, TitleTable } from "../store/schema.js";
 import type { PageEnd } from "./page-token.js";
 
@@ -34,7 +35,7 @@ export class CatalogStore {
 
   /** Adds the title or takes the place of the one with its id, objects and all, in one transaction. */
   async replaceTitle(title: StoredTitle, objects: readonly StoredObject[]): Promise<void> {
-    await this.#store.transaction().execute(async (transaction) => {
+    await transact(this.#store, async (transaction) => {
       await countRevision(transaction);
       await transaction.deleteFrom("title").where("title_id", "=", title.titleId).execute();
       await transaction.deleteFrom("title_object").where("title_id", "=", title.titleId).execute();
@@ -100,8 +101,25 @@ export class CatalogStore {
     return etags;
   }
 
+  /** The title of each path that is in the catalog; the newest where several have the path. */
+  async titlesOf(paths: readonly string[]): Promise<Map<string, string>> {
+    const titles = new Map<string, string>();
+    for (let at = 0; at < paths.length; at += rowsPerStatementMax) {
+      const rows = await this.#store
+        .selectFrom("title_object")
+        .innerJoin("title", "title.title_id", "title_object.title_id")
+        .select(["title_object.path as path", "title.title_id as titleId"])
+        .where("title_object.path", "in", paths.slice(at, at + rowsPerStatementMax))
+        .orderBy("title.published_at_unix_ms")
+        .orderBy("title.title_id", "desc")
+        .execute();
+      for (const { path, titleId } of rows) titles.set(path, titleId);
+    }
+    return titles;
+  }
+
   /** Every object, those of the newest title first. */
-  async listObjectsNewestFirst(): Promise<(StoredObject & { titleId: string })[]> {
+  async listObjectsNewestFirst(): Promise<(StoredObject & { titleId: string; publishedAtUnixMs: number })[]> {
     return await this.#store
       .selectFrom("title_object")
       .innerJoin("title", "title.title_id", "title_object.title_id")
@@ -111,6 +129,7 @@ export class CatalogStore {
         "title_object.size_bytes as sizeBytes",
         "title_object.etag as etag",
         "title_object.chunk_bytes as chunkBytes",
+        "title.published_at_unix_ms as publishedAtUnixMs",
       ])
       .orderBy("title.published_at_unix_ms", "desc")
       .orderBy("title.title_id")

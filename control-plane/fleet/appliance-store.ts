@@ -1,6 +1,7 @@
 // What is kept of an appliance over restarts of the control plane: who it is and its lease.
 import { ApplianceIdentity } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import type { Store } from "../store/database.js";
+import { upsert } from "../store/upsert.js";
 import type { Lease } from "./appliance.js";
 
 export interface StoredAppliance {
@@ -21,18 +22,15 @@ export class ApplianceStore {
   async save({ identity, lease }: StoredAppliance, nowUnixMs: number): Promise<void> {
     const fingerprint = fingerprintOf({ identity, lease });
     if (this.#saved.get(identity.applianceId) === fingerprint) return;
-    // REPLACE is what SQLite and MySQL both understand as "insert or update".
-    await this.#store
-      .replaceInto("appliance")
-      .values({
-        appliance_id: identity.applianceId,
-        identity: JSON.stringify(ApplianceIdentity.toJSON(identity)),
-        registered_at_unix_ms: nowUnixMs,
-        lease_id: lease.leaseId,
-        lease_issued_at_unix_ms: lease.issuedAtUnixMs,
-        lease_expires_at_unix_ms: lease.expiresAtUnixMs,
-      })
-      .execute();
+    const row = {
+      appliance_id: identity.applianceId,
+      identity: JSON.stringify(ApplianceIdentity.toJSON(identity)),
+      registered_at_unix_ms: nowUnixMs,
+      lease_id: lease.leaseId,
+      lease_issued_at_unix_ms: lease.issuedAtUnixMs,
+      lease_expires_at_unix_ms: lease.expiresAtUnixMs,
+    };
+    await upsert(this.#store, "appliance", { row, key: ["appliance_id"] });
     this.#saved.set(identity.applianceId, fingerprint);
   }
 

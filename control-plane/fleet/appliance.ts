@@ -4,6 +4,7 @@ import {
   type ApplianceIdentity,
   type DiskStatus,
   type Headroom,
+  type ManifestProgress,
   type ServingTotals,
 } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 
@@ -43,12 +44,14 @@ export interface Appliance {
   readonly drainOrder?: string | undefined;
   /** Why it has not been turned up; undefined when it has, or need not be. */
   readonly turnUpMissing?: string | undefined;
+  /** Fill requests that it could take more. */
+  readonly fillHeadroom: number;
+  /** How far it holds its manifest; undefined before its first. */
+  readonly manifest: Readonly<ManifestProgress> | undefined;
 }
 
 /** Why no player and no filling appliance may be sent to it; undefined when they may. */
-export function whyUnhealthy(
-  appliance: Pick<Appliance, "state" | "requestHeadroom" | "totals"> & Partial<Appliance>,
-): string | undefined {
+export function whyUnhealthy(appliance: Pick<Appliance, "state" | "requestHeadroom" | "totals"> & Partial<Appliance>): string | undefined {
   const { state, totals, requestHeadroom, disks = [], drainOrder, turnUpMissing } = appliance;
   if (state === "offline") return "offline: its heartbeats have stopped";
   if (state === "draining") return drainOrder ? `draining: ${drainOrder}` : "draining: it takes no new players";

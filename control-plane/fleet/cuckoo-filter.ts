@@ -102,7 +102,7 @@ function insert(part: Uint16Array, hash: bigint): boolean {
     // The one that gives way goes to its other bucket.
     bucket = otherBucket(bucket, fingerprint, mask);
   }
-  for (const slot of moved.reverse()) {
+  for (const slot of moved.toReversed()) {
     const back = part[slot]!;
     part[slot] = fingerprint;
     fingerprint = back;

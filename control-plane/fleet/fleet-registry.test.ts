@@ -24,6 +24,8 @@ const beat = (applianceId: string, bootId: string, rest: Partial<Heartbeat> = {}
   totals: { requests: 1n, bytesSent: 2n, bytesFilled: 3n, heldBytes: 4n },
   disks: [],
   requestHeadroom: 10,
+  fillHeadroom: 1,
+  manifest: undefined,
   ...rest,
 });
 

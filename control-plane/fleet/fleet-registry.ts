@@ -1,5 +1,11 @@
 // Who is in the fleet and who is alive: all in memory, every decision made by the clock it is given.
-import type { ApplianceIdentity, DiskStatus, Headroom, ServingTotals } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
+import type {
+  ApplianceIdentity,
+  DiskStatus,
+  Headroom,
+  ManifestProgress,
+  ServingTotals,
+} from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import type { Clock } from "../../runtime/clock.js";
 import { fullOf, whyUnhealthy, type Appliance, type ApplianceState, type Bottleneck, type Lease } from "./appliance.js";
 import { SelfPreservation, type PreservationRules } from "./self-preservation.js";
@@ -35,6 +41,8 @@ interface Entry {
   turnUpMissing: string | undefined;
   /** Struck off: it has to register again. */
   struckOff: boolean;
+  fillHeadroom: number;
+  manifest: ManifestProgress | undefined;
   /** Whether the log has been told. */
   knownOffline: boolean;
   /** What was last told of it, and in which version of the registry. */
@@ -52,6 +60,8 @@ export interface Heartbeat {
   headroom?: Headroom | undefined;
   /** Undefined when it did not tell. */
   sentAtUnixMs?: number | undefined;
+  fillHeadroom: number;
+  manifest: ManifestProgress | undefined;
 }
 
 export type RegisterVerdict = "first" | "new-boot" | "same-boot" | "superseded" | "fleet-full";
@@ -111,7 +121,14 @@ export class FleetRegistry {
       if (entry.bootId !== undefined) entry.supersededBootIds.push(entry.bootId);
       entry.supersededBootIds = entry.supersededBootIds.filter((id) => id !== bootId).slice(-supersededBootsMax);
       entry.bootId = bootId;
-      Object.assign(entry, { draining: false, totals: undefined, disks: [], requestHeadroom: 0, headroom: undefined, full: undefined });
+      entry.draining = false;
+      entry.totals = undefined;
+      entry.disks = [];
+      entry.requestHeadroom = 0;
+      entry.fillHeadroom = 0;
+      entry.manifest = undefined;
+      entry.headroom = undefined;
+      entry.full = undefined;
     }
     entry.identity = identity;
     entry.lastSeenMonotonicMs = this.#clock.monotonicMs();
@@ -141,6 +158,8 @@ export class FleetRegistry {
     entry.headroom = heartbeat.headroom;
     entry.full = fullOf(heartbeat.headroom, entry.full);
     entry.clockAheadMs = sentAtUnixMs === undefined ? undefined : sentAtUnixMs - this.#clock.unixMs();
+    entry.fillHeadroom = heartbeat.fillHeadroom;
+    entry.manifest = heartbeat.manifest;
     return "accepted";
   }
 
@@ -212,7 +231,11 @@ export class FleetRegistry {
   changesSince(knownVersion: number): { version: number; whole: boolean; appliances: Appliance[] } {
     for (const entry of this.#entries.values()) {
       const view = this.#view(entry);
-      const told = JSON.stringify([view.state, whyUnhealthy(view), { ...view.identity, capacityBytes: String(view.identity.capacityBytes) }]);
+      const told = JSON.stringify([
+        view.state,
+        whyUnhealthy(view),
+        { ...view.identity, capacityBytes: String(view.identity.capacityBytes) },
+      ]);
       if (entry.told === told) continue;
       entry.told = told;
       entry.toldVersion = this.#version + 1;
@@ -261,9 +284,10 @@ export class FleetRegistry {
   }
 
   #view(entry: Entry): Appliance {
-    const { identity, lastHeartbeatUnixMs, totals, disks, requestHeadroom, headroom, full, drainOrder, turnUpMissing } = entry;
-    const state = this.#stateOf(entry);
-    return { identity, state, lastHeartbeatUnixMs, totals, disks, requestHeadroom, headroom, full, drainOrder, turnUpMissing };
+    const { identity, lastHeartbeatUnixMs, totals, disks, requestHeadroom, fillHeadroom, manifest } = entry;
+    const { headroom, full, drainOrder, turnUpMissing } = entry;
+    const known = { identity, state: this.#stateOf(entry), lastHeartbeatUnixMs, totals, disks, requestHeadroom, fillHeadroom, manifest };
+    return { ...known, headroom, full, drainOrder, turnUpMissing };
   }
 }
 
@@ -286,6 +310,8 @@ function newEntry(identity: ApplianceIdentity, lease: Lease | undefined): Entry 
     drainOrder: undefined,
     turnUpMissing: undefined,
     struckOff: false,
+    fillHeadroom: 0,
+    manifest: undefined,
     knownOffline: true,
     told: "",
     toldVersion: 0,

@@ -19,6 +19,7 @@ import { appliancesMax, type FleetRegistry } from "./fleet-registry.js";
 import type { HoldingsRegister } from "./holdings-register.js";
 import { isFleetId, mistakesInIdentity } from "./identity-rules.js";
 import { leaseAtRegister, renewLease } from "./lease.js";
+import type { LeaseKeys, TokenKeys } from "./token-keys.js";
 
 /** Disks of one appliance in a heartbeat. */
 const disksMax = 256;
@@ -29,6 +30,8 @@ export interface FleetServiceOptions {
   store: ApplianceStore;
   /** The version of the manifest that is in force for an appliance. */
   manifestVersionOf: (identity: ApplianceIdentity) => Promise<bigint>;
+  /** An appliance is new, or has started again with other disks perhaps. */
+  onRegistered: () => void;
   clock: Clock;
   heartbeatEveryMs: number;
   expiresAfterMs: number;
@@ -37,11 +40,12 @@ export interface FleetServiceOptions {
   onChange: (applianceId: string) => void;
   /** Of one that drains: until the last session that was sent there should have ended or moved; 0 when there is none. */
   sessionsEndInSeconds: (appliance: Appliance) => number;
+  tokenKeys: Pick<TokenKeys, "current" | "revoke">;
   log: Log;
 }
 
 export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptions): FleetServiceServer {
-  const { registry, holdings, store, clock, log } = options;
+  const { registry, holdings, store, clock, log, tokenKeys } = options;
   const statusOf = (appliance: Appliance): ApplianceStatus => {
     const { applianceId } = appliance.identity;
     return {
@@ -53,6 +57,7 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
       requestHeadroom: appliance.requestHeadroom,
       objectsHeld: holdings.wholeCountOf(applianceId),
       headroom: appliance.headroom,
+      manifest: appliance.manifest,
       unhealthy: whyUnhealthy(appliance) ?? "",
       safeToPowerOff: appliance.state === "drained",
       drainedInSeconds: Math.max(registry.drainedInSeconds(applianceId), options.sessionsEndInSeconds(appliance)),
@@ -81,13 +86,18 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
       const lease = leaseAtRegister(known, { nowUnixMs, validForMs: options.leaseValidForMs, newLeaseId: randomUUID });
       await store.save({ identity, lease }, nowUnixMs);
       registry.setLease(applianceId, lease);
+      if (verdict !== "same-boot") options.onRegistered();
       const { siteId, clusterId, dataUrl, softwareVersion } = identity;
       log.info({ applianceId, bootId, siteId, clusterId, dataUrl, softwareVersion, verdict }, "appliance registered");
-      return { lease: toProtocolLease(lease), heartbeatEveryMs: options.heartbeatEveryMs, expiresAfterMs: options.expiresAfterMs };
+      return {
+        lease: toProtocolLease(lease, tokenKeys.current),
+        heartbeatEveryMs: options.heartbeatEveryMs,
+        expiresAfterMs: options.expiresAfterMs,
+      };
     }),
 
     heartbeat: calls.unary(async (request) => {
-      const { applianceId, bootId, disks, requestHeadroom } = request;
+      const { applianceId, bootId, disks, requestHeadroom, fillHeadroom, manifest } = request;
       if (disks.length > disksMax)
         throw new OperatingError("invalid-argument", `Cannot take the heartbeat: ${disks.length} disks, ${disksMax} at most`);
       if (request.state !== ProtocolState.APPLIANCE_STATE_LIVE && request.state !== ProtocolState.APPLIANCE_STATE_DRAINING) {
@@ -108,15 +118,20 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
         requestHeadroom,
         headroom: request.headroom,
         sentAtUnixMs: request.sentAtUnixMs === 0n ? undefined : Number(request.sentAtUnixMs),
+        fillHeadroom,
+        manifest,
       });
       options.onChange(applianceId);
       if (verdict === "superseded") throw superseded("take the heartbeat of", applianceId);
       const appliance = registry.get(applianceId);
-      if (verdict === "register-again" || !appliance) return { registerAgain: true, reportAllHoldings: false, manifestVersion: 0n };
+      if (verdict === "register-again" || !appliance) {
+        return { registerAgain: true, reportAllHoldings: false, manifestVersion: 0n, tokenKeysVersion: "" };
+      }
       return {
         registerAgain: false,
         reportAllHoldings: holdings.mustReportAll(applianceId, Number(request.holdingsSequence)),
         manifestVersion: await options.manifestVersionOf(appliance.identity),
+        tokenKeysVersion: tokenKeys.current.version,
       };
     }),
 
@@ -133,8 +148,10 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
       }
       await store.save({ identity: appliance.identity, lease }, nowUnixMs);
       registry.setLease(applianceId, lease);
-      return { lease: toProtocolLease(lease) };
+      return { lease: toProtocolLease(lease, tokenKeys.current) };
     }),
+
+    revokeSession: calls.unary(async ({ session }) => ({ untilUnixMs: BigInt((await tokenKeys.revoke(session)).untilUnixMs) })),
 
     listAppliances: calls.unary(() => ({ appliances: registry.list().map(statusOf) })),
 
@@ -183,10 +200,18 @@ function superseded(action: string, applianceId: string): OperatingError {
   );
 }
 
-function toProtocolLease(lease: Lease): ProtocolLease {
+function toProtocolLease(lease: Lease, { keys, revokedSessions, version }: LeaseKeys): ProtocolLease {
   return {
     leaseId: lease.leaseId,
     issuedAtUnixMs: BigInt(lease.issuedAtUnixMs),
     expiresAtUnixMs: BigInt(lease.expiresAtUnixMs),
+    tokenKeys: keys.map(({ id, secret, signsFromUnixMs, untilUnixMs }) => ({
+      id,
+      secret,
+      signsFromUnixMs: BigInt(signsFromUnixMs),
+      untilUnixMs: BigInt(untilUnixMs),
+    })),
+    revokedSessions: [...revokedSessions],
+    tokenKeysVersion: version,
   };
 }

@@ -198,7 +198,7 @@ export class HoldingsRegister {
     inventory.parts.clear();
     if (inventory.wholeCount === 0) return;
     for (const [path, object] of this.#objects) {
-      for (const { etag, holders } of [...object.versions]) {
+      for (const { etag, holders } of object.versions.slice()) {
         if (hasBit(holders, inventory.number)) this.#setWhole(inventory, path, etag, false);
       }
     }

@@ -8,8 +8,10 @@ import type { PlaybackServiceServer } from "../protocol/generated/millrace/playb
 import type { ServiceCalls } from "../service-calls.js";
 import { toProtocolHolds, toProtocolRejected } from "../steering/steering-service.js";
 import type { SteeringSessions } from "../steering/steering-sessions.js";
+import type { TitleGate } from "../fill-plan/title-gate.js";
 import type { Steering } from "../steering/steering.js";
 import { entryPathOf, objectsForPlayback, urlOf } from "./playback-answer.js";
+import type { UrlSigner } from "./url-signer.js";
 
 /** A player may ask where to play for so long after it began: the longest film, paused over a night. */
 const steeringSessionMs = 24 * 3_600_000;
@@ -20,10 +22,13 @@ export interface PlaybackServiceOptions {
   sessions: SteeringSessions;
   nominalBitsPerSecond: number;
   clock: Clock;
+  /** Undefined: URLs carry no token. */
+  signer: UrlSigner | undefined;
+  liveness: TitleGate;
 }
 
 export function makePlaybackService(calls: ServiceCalls, options: PlaybackServiceOptions): PlaybackServiceServer {
-  const { catalog, steering, sessions, nominalBitsPerSecond, clock } = options;
+  const { catalog, steering, sessions, nominalBitsPerSecond, clock, signer, liveness } = options;
   return {
     startPlayback: calls.unary(async ({ titleId, clientAddress }) => {
       const { title, objects } = await readTitle(catalog, titleId);
@@ -37,12 +42,15 @@ export function makePlaybackService(calls: ServiceCalls, options: PlaybackServic
       // All encodes together are more than a player ever needs at once: a small film reserves little.
       const wholeBitsPerSecond = (title.sizeBytes * 8) / Math.max(1, title.durationSeconds);
       const bitsPerSecond = Math.max(1, Math.min(nominalBitsPerSecond, wholeBitsPerSecond));
-      const { ranked, rejected } = steering.rank(clientAddress, wanted, { sessionId: id, bitsPerSecond });
+      const { ranked, rejected, matchedSiteIds } = steering.rank(clientAddress, wanted, { sessionId: id, bitsPerSecond });
       if (ranked.length === 0) {
         const why =
           rejected.length === 0 ? "no appliance has registered" : `all ${rejected.length} appliances are offline, draining or full`;
         throw new OperatingError("no-appliance-live", `Cannot play title ${titleId}: ${why}`, { source: "fleet", retryable: true });
       }
+      liveness.check(titleId, wanted, matchedSiteIds);
+      const token = signer?.sign({ paths: wanted.map(({ path }) => path), clientAddress });
+      const baseOf = (dataUrl: string) => (token === undefined ? dataUrl : `${dataUrl}~${token}/`);
       return {
         titleId,
         name: title.name,
@@ -50,8 +58,8 @@ export function makePlaybackService(calls: ServiceCalls, options: PlaybackServic
         urls: ranked.map(({ candidate }) => ({
           applianceId: candidate.id,
           siteId: candidate.siteId,
-          hlsUrl: urlOf(candidate.dataUrl, title.hlsPath),
-          dashUrl: urlOf(candidate.dataUrl, title.dashPath),
+          hlsUrl: urlOf(baseOf(candidate.dataUrl), title.hlsPath),
+          dashUrl: urlOf(baseOf(candidate.dataUrl), title.dashPath),
           holds: toProtocolHolds(candidate.holds),
         })),
         rejected: toProtocolRejected(rejected),

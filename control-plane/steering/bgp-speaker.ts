@@ -20,7 +20,7 @@ import {
   type Path,
   type WatchEventResponse,
 } from "../protocol/generated/apipb/gobgp.js";
-import type { BgpSpeakerSettings } from "../settings.js";
+import type { BgpSpeakerSettings } from "./steering-settings.js";
 import { formatPrefix, parsePrefix, type Prefix } from "./client-address.js";
 import type { RouteTable } from "./route-table.js";
 import type { RouteAttributes } from "./site-order.js";
@@ -166,7 +166,10 @@ export class BgpSpeaker {
     if (connection !== this.#connection || this.#closed) return;
     if (this.#connected || this.#lostAtMs === undefined) {
       const staleAfterMs = this.#settings.staleAfter;
-      this.#log.warn({ speaker: this.#settings.url, error: messageOf(error), staleAfterMs }, "BGP speaker is away; its routes stay for a while");
+      this.#log.warn(
+        { speaker: this.#settings.url, error: messageOf(error), staleAfterMs },
+        "BGP speaker is away; its routes stay for a while",
+      );
       this.#lostAtMs = this.#clock.monotonicMs();
     }
     this.#connected = false;
@@ -207,7 +210,11 @@ export class BgpSpeaker {
       return;
     }
     if (!this.#heard.has(key) && this.#heard.size >= this.#settings.prefixesMax) {
-      if (!this.#tooMany) this.#log.error({ speaker: this.#settings.url, max: this.#settings.prefixesMax }, "BGP speaker announces too many prefixes; no more are taken");
+      if (!this.#tooMany)
+        this.#log.error(
+          { speaker: this.#settings.url, max: this.#settings.prefixesMax },
+          "BGP speaker announces too many prefixes; no more are taken",
+        );
       this.#tooMany = true;
       return;
     }

@@ -59,7 +59,8 @@ test("decide() puts edges before storage and holders before those that read thro
 });
 
 test("decide() gives H to the unhealthy and never ranks them; those that have run out of something come last", () => {
-  const disks = (...states: DiskState[]) => states.map((state, at) => ({ uuid: `${at}`, path: "", state, capacityBytes: 10n, usedBytes: 0n }));
+  const disks = (...states: DiskState[]) =>
+    states.map((state, at) => ({ uuid: `${at}`, path: "", state, capacityBytes: 10n, usedBytes: 0n }));
   const { ONLINE, SUSPECT, RETIRED } = {
     ONLINE: DiskState.DISK_STATE_ONLINE,
     SUSPECT: DiskState.DISK_STATE_SUSPECT,
@@ -121,7 +122,10 @@ test("decide() has the second site among the first minUrls, so that a dead site 
 });
 
 test("decide() sends players elsewhere when a box's network is given away at nominal rates, and back when they have gone", () => {
-  const { clock, ledger, rank, ids } = open([box("a", "near", { nicBitsPerSecond: 100e6 }), box("b", "far-a", { nicBitsPerSecond: 100e6 })]);
+  const { clock, ledger, rank, ids } = open([
+    box("a", "near", { nicBitsPerSecond: 100e6 }),
+    box("b", "far-a", { nicBitsPerSecond: 100e6 }),
+  ]);
   for (let session = 0; session < 19; session++) rank({ sessionId: `s${session}` });
   assert.deepEqual(ids(), ["b", "a"]);
   assert.match(rank().rejected[0]!.reason, /^full: 95\.0 Mb\/s of its network's 100\.0 Mb\/s are reserved, and 5\.0 Mb\/s are asked for$/);

@@ -68,7 +68,10 @@ export class DecisionLog {
       this.#out = new sonicBoom.SonicBoom({ dest: file, append: true, sync: false, minLength: writeBytesMin, maxLength: waitingBytesMax });
       this.#bytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
     } catch (error) {
-      throw new OperatingError("decision-log-unusable", `Cannot write decision log ${file}: ${messageOf(error)}`, { source: file, cause: error });
+      throw new OperatingError("decision-log-unusable", `Cannot write decision log ${file}: ${messageOf(error)}`, {
+        source: file,
+        cause: error,
+      });
     }
     this.#out.on("drop", () => this.#dropped++);
     this.#out.on("error", (error: unknown) => {
@@ -86,7 +89,8 @@ export class DecisionLog {
 
   write({ atUnixMs, sessionId, clientAddress, group, bitsPerSecond, order, decision }: LoggedDecision): void {
     const { ranked, rejected, letters } = decision;
-    if (ranked.some(({ number }) => !this.#known.has(number)) || rejected.some(({ number }) => !this.#known.has(number))) this.#tellFleet(atUnixMs);
+    if (ranked.some(({ number }) => !this.#known.has(number)) || rejected.some(({ number }) => !this.#known.has(number)))
+      this.#tellFleet(atUnixMs);
     const withLetter = (letter: string) => rejected.filter((_, at) => letters[at] === letter).map(({ number }) => number);
     this.#line({
       k: "rank",

@@ -19,7 +19,10 @@ export function openGeoLocator(file: string): GeoLocator {
   try {
     reader = new Reader<CityResponse>(readFileSync(file));
   } catch (error) {
-    throw new OperatingError("geo-database-unusable", `Cannot read GeoIP database ${file}: ${messageOf(error)}`, { source: file, cause: error });
+    throw new OperatingError("geo-database-unusable", `Cannot read GeoIP database ${file}: ${messageOf(error)}`, {
+      source: file,
+      cause: error,
+    });
   }
   const places = new LRUCache<string, Location | typeof nowhere>({ max: placesKeptMax });
   return {

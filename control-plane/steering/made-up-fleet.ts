@@ -99,7 +99,17 @@ export class MadeUpFleet {
 
   beat(applianceId: string, says: Partial<Heartbeat> = {}): void {
     const totals = { requests: 0n, bytesSent: 0n, bytesFilled: 0n, heldBytes: 0n };
-    this.registry.heartbeat({ applianceId, bootId, draining: false, totals, disks: [], requestHeadroom: 10, ...says });
+    this.registry.heartbeat({
+      applianceId,
+      bootId,
+      draining: false,
+      totals,
+      disks: [],
+      requestHeadroom: 10,
+      fillHeadroom: 10,
+      manifest: undefined,
+      ...says,
+    });
     this.fleet.refresh(applianceId);
   }
 }

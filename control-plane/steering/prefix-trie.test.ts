@@ -114,7 +114,11 @@ test("PrefixTrie agrees with a table per length over 200,000 prefixes like those
         address[address.length - 1] = (address.at(-1)! + probe) >>> 0;
         const expected: number[] = [];
         for (const lengthBits of [...byLength.keys()].sort((a, b) => a - b)) {
-          const value = byLength.get(lengthBits)!.get(parsePrefix(formatPrefix({ family, words: address, lengthBits }))!.words.slice(0, words.length).join());
+          const value = byLength.get(lengthBits)!.get(
+            parsePrefix(formatPrefix({ family, words: address, lengthBits }))!
+              .words.slice(0, words.length)
+              .join(),
+          );
           if (value !== undefined) expected.push(value);
         }
         assert.deepEqual(valuesOf(trie, address), expected);
@@ -139,7 +143,20 @@ test("PrefixTrie agrees with a table per length over 200,000 prefixes like those
 });
 
 test("parseAddress() takes whole addresses only, and IPv4 in IPv6 for the IPv4 it is", () => {
-  const refused = ["", "1", "10.1", "0x7f.0.0.1", "10.0.0.256", "10.0.0.1/8", "fe80::1%eth0", "::g", "10.0.0.1:80", "[::1]", "1::2::3", "a:b"];
+  const refused = [
+    "",
+    "1",
+    "10.1",
+    "0x7f.0.0.1",
+    "10.0.0.256",
+    "10.0.0.1/8",
+    "fe80::1%eth0",
+    "::g",
+    "10.0.0.1:80",
+    "[::1]",
+    "1::2::3",
+    "a:b",
+  ];
   refused.push("1.2.3.4.5", "1..2.3", ".1.2.3", "1.2.3.", "01.2.3.4", "1.2.3.0004");
   for (const text of refused) assert.equal(parseAddress(text), undefined, text);
   assert.deepEqual(parseAddress("10.0.0.1"), { family: 4, words: new Uint32Array([0x0a000001, 0, 0, 0]) });

@@ -111,7 +111,8 @@ export class PrefixTrie {
       node = this.#child[2 * node + bitOf(prefix, this.#length[node]!)]!;
       if (node === 0) return -1;
     }
-    const found = this.#length[node] === lengthBits && this.#value[node] !== noValue && this.#sharedBits(node, prefix, lengthBits) === lengthBits;
+    const found =
+      this.#length[node] === lengthBits && this.#value[node] !== noValue && this.#sharedBits(node, prefix, lengthBits) === lengthBits;
     return found ? node : -1;
   }
 

@@ -101,7 +101,10 @@ export function replayDecisions(lines: Iterable<string>, { without, sessionMaxMs
       [session.now, false],
     ] as const) {
       if (box === undefined) continue;
-      changes.push({ at: session.startedAt, box, bits: session.bitsPerSecond, before }, { at: endedAt, box, bits: -session.bitsPerSecond, before });
+      changes.push(
+        { at: session.startedAt, box, bits: session.bitsPerSecond, before },
+        { at: endedAt, box, bits: -session.bitsPerSecond, before },
+      );
     }
   };
 
@@ -187,7 +190,8 @@ function parseLine(text: string): FleetLine | RankLine | EndLine | undefined {
     if (line.k === "fleet" && Array.isArray(line.boxes)) return line as unknown as FleetLine;
     if (typeof line.t !== "number" || typeof line.s !== "string") return undefined;
     if (line.k === "end") return line as unknown as EndLine;
-    if (line.k === "rank" && Array.isArray(line.r) && Array.isArray(line.h) && typeof line.b === "number") return line as unknown as RankLine;
+    if (line.k === "rank" && Array.isArray(line.r) && Array.isArray(line.h) && typeof line.b === "number")
+      return line as unknown as RankLine;
   } catch {
     // Cut off in the middle.
   }

@@ -38,7 +38,10 @@ test("orderSites() goes by prefix length, AS path, MED, distance, rank and name,
     order.map(({ siteId }) => siteId),
     ["long", "path-1", "med-0", "med-5", "hamburg", "madrid", "rank-1", "rank-2"],
   );
-  assert.equal(whyThere(order[0]!, (bits) => `10.0.0.0/${bits}`), "site announces 10.0.0.0/24, AS path 9, MED 9");
+  assert.equal(
+    whyThere(order[0]!, (bits) => `10.0.0.0/${bits}`),
+    "site announces 10.0.0.0/24, AS path 9, MED 9",
+  );
   assert.match(whyThere(order[4]!, String), /announces no prefix of the client, 2\d\d km away/);
   assert.ok(Math.abs(distanceKmBetween(berlin, { latitude: 40.4, longitude: -3.7 }) - 1870) < 20);
 });
@@ -70,8 +73,17 @@ test("RouteTable keeps the announcements of several sources for one prefix apart
   assert.deepEqual(orderOf(table, "2001:db8::1"), ["b", "a"]);
   table.announce(prefix, { source: "bgp:1", siteId: "b", asPathLength: 4, med: 0 });
   assert.deepEqual(orderOf(table, "2001:db8::1"), ["a", "b"], "a second announcement takes the place of the first");
-  assert.deepEqual(table.countBySite(), new Map([["a", 1], ["b", 2]]));
-  assert.equal(table.withdrawAll((source) => source === "bgp:2"), 2);
+  assert.deepEqual(
+    table.countBySite(),
+    new Map([
+      ["a", 1],
+      ["b", 2],
+    ]),
+  );
+  assert.equal(
+    table.withdrawAll((source) => source === "bgp:2"),
+    2,
+  );
   assert.deepEqual(
     [...table.routes()].map(({ prefix, route }) => [prefix, route.source]),
     [["2001:db8::/32", "bgp:1"]],

@@ -29,7 +29,8 @@ export function parseRoutes(text: string, name: string): FileRoute[] {
     const [prefixText = "", siteId = "", asPath = "0", med = "0", ...more] = fields;
     const prefix = parsePrefix(prefixText);
     const isRight = prefix && /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(siteId) && /^\d{1,3}$/.test(asPath) && /^\d{1,10}$/.test(med);
-    if (!isRight || more.length > 0) mistakes.push(`${name}:${index + 1}: Expected PREFIX SITE [AS-PATH-LENGTH [MED]]: received ${line.slice(0, 100)}`);
+    if (!isRight || more.length > 0)
+      mistakes.push(`${name}:${index + 1}: Expected PREFIX SITE [AS-PATH-LENGTH [MED]]: received ${line.slice(0, 100)}`);
     else routes.push({ prefix, route: { siteId, asPathLength: Number(asPath), med: Number(med) } });
   });
   if (mistakes.length === 0) return routes;
@@ -71,7 +72,10 @@ export class RoutesFile {
       if (size > fileBytesMax) throw new Error(`it has ${size} bytes, ${fileBytesMax} at most`);
       text = readFileSync(this.#path, "utf8");
     } catch (error) {
-      throw new OperatingError("routes-file-unreadable", `Cannot read routes file ${this.#path}: ${messageOf(error)}`, { source: this.#path, cause: error });
+      throw new OperatingError("routes-file-unreadable", `Cannot read routes file ${this.#path}: ${messageOf(error)}`, {
+        source: this.#path,
+        cause: error,
+      });
     }
     const routes = parseRoutes(text, this.#path);
     const now = new Map<string, string>();
@@ -99,7 +103,8 @@ export class RoutesFile {
       this.#failing = false;
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
-      if (!this.#failing) this.#log.error({ file: this.#path, error: error.message }, "routes file cannot be used; what it said before holds");
+      if (!this.#failing)
+        this.#log.error({ file: this.#path, error: error.message }, "routes file cannot be used; what it said before holds");
       this.#failing = true;
     }
   }

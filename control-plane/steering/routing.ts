@@ -20,7 +20,10 @@ export interface Routing {
 }
 
 /** @throws OperatingError when a file of prefixes cannot be used; speakers that are away are waited for. */
-export function openRouting({ sites, routes }: Pick<ControlPlaneSettings, "sites" | "routes">, { clock, log }: { clock: Clock; log: Log }): Routing {
+export function openRouting(
+  { sites, routes }: Pick<ControlPlaneSettings, "sites" | "routes">,
+  { clock, log }: { clock: Clock; log: Log },
+): Routing {
   const table = new RouteTable();
   for (const { id, rank, location, prefixes } of sites) {
     const place: SitePlace = { siteId: id, rank };

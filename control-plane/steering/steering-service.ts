@@ -12,6 +12,7 @@ import {
 } from "../protocol/generated/millrace/steering/v1/steering.js";
 import type { Holds } from "../fleet/holdings-register.js";
 import { objectsForPlayback } from "../playback/playback-answer.js";
+import type { UrlSigner } from "../playback/url-signer.js";
 import type { ServiceCalls } from "../service-calls.js";
 import { orderPathways, type ThroughputReports } from "./order-pathways.js";
 import type { SteeringSessions } from "./steering-sessions.js";
@@ -25,13 +26,15 @@ export interface SteeringServiceOptions {
   steering: Steering;
   catalog: CatalogStore;
   sessions: SteeringSessions;
+  /** Undefined: URLs carry no token. */
+  signer: UrlSigner | undefined;
   throughput: ThroughputReports;
   contentSteeringTtlMs: number;
   clock: Clock;
 }
 
 export function makeSteeringService(calls: ServiceCalls, options: SteeringServiceOptions): SteeringServiceServer {
-  const { steering, catalog, sessions, throughput, contentSteeringTtlMs, clock } = options;
+  const { steering, catalog, sessions, signer, throughput, contentSteeringTtlMs, clock } = options;
   return {
     rankAppliances: calls.unary(async ({ clientAddress, paths, everyBox, sessionId, bitsPerSecond }) => {
       if (paths.length === 0 || paths.length > objectsPerTitleMax) {
@@ -87,8 +90,10 @@ export function makeSteeringService(calls: ServiceCalls, options: SteeringServic
       const reports = throughput.of(id);
       const order = orderPathways(decision.ranked, { boxId: pathwayId === "" ? undefined : pathwayId, bitsPerSecond, reports });
       steering.moveSession(id, order[0]!, bitsPerSecond);
+      const token = signer?.sign({ paths: wanted.map(({ path }) => path), clientAddress });
+      const baseOf = (dataUrl: string) => (token === undefined ? dataUrl : `${dataUrl}~${token}/`);
       return {
-        pathways: order.map((box) => ({ pathwayId: box.id, siteId: box.siteId, dataUrl: box.dataUrl })),
+        pathways: order.map((box) => ({ pathwayId: box.id, siteId: box.siteId, dataUrl: baseOf(box.dataUrl) })),
         ttlSeconds: Math.max(1, Math.round(contentSteeringTtlMs / 1000)),
         hlsPath: title.hlsPath,
         dashPath: title.dashPath,

@@ -5,13 +5,13 @@ import { OperatingError } from "../../runtime/operating-error.js";
 import type { ContentGroup } from "../fleet/content-group.js";
 import type { Holds, HoldingsRegister, WantedObject } from "../fleet/holdings-register.js";
 import type { Metrics } from "../metrics.js";
-import type { SteeringSettings } from "../settings.js";
 import { formatPrefix, parseAddress, parseAddressInto, parsePrefix, type AddressWords } from "./client-address.js";
 import { DecisionMaker, isReserved, type Decision, type RejectionLetter } from "./decide.js";
 import type { DecisionLog } from "./decision-log.js";
 import type { GeoLocator } from "./geo-locator.js";
 import type { RouteTable } from "./route-table.js";
 import type { SessionLedger } from "./session-ledger.js";
+import type { SteeringSettings } from "./steering-settings.js";
 import { whyThere, type OrderedSite } from "./site-order.js";
 import type { Box, SteeringFleet } from "./steering-fleet.js";
 
@@ -33,6 +33,8 @@ export interface SteeringAnswer {
   rejected: RejectedCandidate[];
   /** The longest announced prefix that covers the client. */
   matchedPrefix: string | undefined;
+  /** Those that announce it. */
+  matchedSiteIds: string[];
 }
 
 export interface RankOptions {
@@ -118,9 +120,19 @@ export class Steering {
     const address = parseAddress(clientAddress)!;
     const ranked = decision.ranked.map((box): RankedCandidate => {
       const holds = holdings.holdsOfGroup(box.id, group);
-      return { candidate: { id: box.id, siteId: box.siteId, dataUrl: box.dataUrl, holds }, reason: whyRanked(box, { holds, site: sites.get(box.siteId)!, address, rate }) };
+      return {
+        candidate: { id: box.id, siteId: box.siteId, dataUrl: box.dataUrl, holds },
+        reason: whyRanked(box, { holds, site: sites.get(box.siteId)!, address, rate }),
+      };
     });
-    return { ranked, rejected: this.#rejectedOf(decision, group, rate), matchedPrefix: order.matchedPrefix };
+    const longest = order.sites[0]?.route?.lengthBits;
+    const matched = longest === undefined ? [] : order.sites.filter(({ route }) => route?.lengthBits === longest);
+    return {
+      ranked,
+      rejected: this.#rejectedOf(decision, group, rate),
+      matchedPrefix: order.matchedPrefix,
+      matchedSiteIds: matched.map(({ siteId }) => siteId),
+    };
   }
 
   /** Where the session was sent last. */
@@ -156,7 +168,10 @@ const holdsReasons: Readonly<Record<Holds, string>> = {
   none: "holds nothing, reads through",
 };
 
-function whyRanked(box: Box, { holds, site, address, rate }: { holds: Holds; site: OrderedSite; address: AddressWords; rate: number }): string {
+function whyRanked(
+  box: Box,
+  { holds, site, address, rate }: { holds: Holds; site: OrderedSite; address: AddressWords; rate: number },
+): string {
   const prefixOf = (lengthBits: number) => {
     const whole = formatPrefix({ ...address, lengthBits: address.family === 4 ? 32 : 128 });
     return formatPrefix(parsePrefix(`${whole.split("/")[0]}/${lengthBits}`)!);
@@ -172,4 +187,3 @@ function whyStrainedNow(box: Box, rate: number): string {
   const mbps = (bits: number) => `${(bits / 1e6).toFixed(1)} Mb/s`;
   return `full: ${mbps(box.reserved)} of its network's ${mbps(box.nicBitsPerSecond)} are reserved, and ${mbps(rate)} are asked for`;
 }
-

@@ -1,5 +1,6 @@
 // Migration 0001: catalog and fleet.
 import type { Kysely, Migration } from "kysely";
+import { createIndex } from "./create-index.js";
 
 /**
  * Column types are written so that SQLite and MySQL both take them. Keys stay under MySQL's 3,072 bytes: a path of 700
@@ -9,6 +10,7 @@ export const firstTables: Migration = {
   async up(database: Kysely<unknown>): Promise<void> {
     await database.schema
       .createTable("title")
+      .ifNotExists()
       .addColumn("title_id", "varchar(64)", (column) => column.primaryKey())
       .addColumn("name", "varchar(200)", (column) => column.notNull())
       .addColumn("duration_seconds", "integer", (column) => column.notNull())
@@ -18,9 +20,10 @@ export const firstTables: Migration = {
       .addColumn("object_count", "integer", (column) => column.notNull())
       .addColumn("published_at_unix_ms", "bigint", (column) => column.notNull())
       .execute();
-    await database.schema.createIndex("title_by_newest").on("title").columns(["published_at_unix_ms", "title_id"]).execute();
+    await createIndex(database, { table: "title", name: "title_by_newest" }, { columns: ["published_at_unix_ms", "title_id"] });
     await database.schema
       .createTable("title_object")
+      .ifNotExists()
       .addColumn("title_id", "varchar(64)", (column) => column.notNull())
       .addColumn("path", "varchar(700)", (column) => column.notNull())
       .addColumn("size_bytes", "bigint", (column) => column.notNull())
@@ -29,14 +32,16 @@ export const firstTables: Migration = {
       .addColumn("position", "integer", (column) => column.notNull())
       .addPrimaryKeyConstraint("title_object_key", ["title_id", "path"])
       .execute();
-    await database.schema.createIndex("title_object_by_path").on("title_object").column("path").execute();
+    await createIndex(database, { table: "title_object", name: "title_object_by_path" }, { columns: ["path"] });
     await database.schema
       .createTable("catalog_revision")
+      .ifNotExists()
       .addColumn("id", "integer", (column) => column.primaryKey())
       .addColumn("revision", "bigint", (column) => column.notNull())
       .execute();
     await database.schema
       .createTable("appliance")
+      .ifNotExists()
       .addColumn("appliance_id", "varchar(64)", (column) => column.primaryKey())
       .addColumn("identity", "text", (column) => column.notNull())
       .addColumn("registered_at_unix_ms", "bigint", (column) => column.notNull())

@@ -39,9 +39,111 @@ interface ApplianceTable {
   lease_expires_at_unix_ms: number;
 }
 
+/** A key that signs tokens: written once, then only read and dropped. */
+interface TokenKeyTable {
+  key_id: string;
+  secret: string;
+  signs_from_unix_ms: number;
+  until_unix_ms: number;
+}
+
+/** A session whose tokens are refused, until the last of them has expired. */
+interface RevokedSessionTable {
+  session: string;
+  until_unix_ms: number;
+}
+
+/** The answers of writes that were made with an idempotency key. */
+interface IdempotencyKeyTable {
+  /** Whose key it is, and for which method. */
+  scope: string;
+  idempotency_key: string;
+  /** SHA-256 of the request, in hex. */
+  request_hash: string;
+  /** JSON. */
+  answer: string;
+  created_at_unix_ms: number;
+}
+
+/** The last report of heat that was applied, of each appliance. */
+interface HeatCursorTable {
+  appliance_id: string;
+  journal_id: string;
+  sequence: number;
+  applied_at_unix_ms: number;
+}
+
+/** The clock by which a region's heat decays; its row is also the lock of whoever changes that heat. */
+interface HeatRegionTable {
+  region_id: string;
+  heat_ms: number;
+  wall_ms: number;
+}
+
+/** Decayed bytes served, as of `at_ms` of the region's heat clock. */
+interface HeatTitleTable {
+  region_id: string;
+  title_id: string;
+  fast_bytes: number;
+  slow_bytes: number;
+  at_ms: number;
+  first_ms: number;
+}
+
+interface HeatDayTable {
+  region_id: string;
+  unix_day: number;
+  bytes: number;
+}
+
+interface MissHourTable {
+  hour_unix_ms: number;
+  appliance_id: string;
+  /** Empty for what is in no title. */
+  title_id: string;
+  bytes_served: number;
+  content_bytes: number;
+  health_bytes: number;
+}
+
+interface TitleEditorialTable {
+  title_id: string;
+  pinned_copies: number;
+  expected_plays_per_day: number;
+}
+
+/** One row: counts the plans, so that copies of the control plane see each other's. */
+interface FillPlanTable {
+  id: number;
+  generation: number;
+  planned_at_unix_ms: number;
+}
+
+/** The plan of one cluster as JSON, in parts that fit MySQL's TEXT. */
+interface FillPlanPartTable {
+  cluster_id: string;
+  part: number;
+  body: string;
+}
+
+/**
+ * A column of money ends in "_minor" and is a bigint; every other whole number is a number. Moments end in "_unix_ms". There
+ * are no booleans: 0 and 1.
+ */
 export interface Schema {
+  idempotency_key: IdempotencyKeyTable;
+  heat_cursor: HeatCursorTable;
+  heat_region: HeatRegionTable;
+  heat_title: HeatTitleTable;
+  heat_day: HeatDayTable;
+  miss_hour: MissHourTable;
+  title_editorial: TitleEditorialTable;
+  fill_plan: FillPlanTable;
+  fill_plan_part: FillPlanPartTable;
   title: TitleTable;
   title_object: TitleObjectTable;
   catalog_revision: CatalogRevisionTable;
   appliance: ApplianceTable;
+  token_key: TokenKeyTable;
+  revoked_session: RevokedSessionTable;
 }

@@ -4,12 +4,14 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { pino } from "pino";
 import { allocateCounters, counterRow } from "../../appliance/counters.js";
+import { allocateChunkHits, ChunkHits } from "../../appliance/disk/chunk-hits.js";
 import type { DiskSet } from "../../appliance/disk/disk-set.js";
 import { openDisks } from "../../appliance/disk/open-disks.js";
 import { SlabFiles } from "../../appliance/disk/slab-files.js";
 import { slabGeometryOf } from "../../appliance/disk/slab-geometry.js";
 import { SlotWriter } from "../../appliance/disk/slot-writer.js";
 import { ChunkStore } from "../../appliance/fill/chunk-store.js";
+import { KeptObjects } from "../../appliance/fill/kept-objects.js";
 import { checkIndex, type CheckReport } from "../../appliance/index/check-index.js";
 import { ChunkIndex } from "../../appliance/index/chunk-index.js";
 import { rebuildIndex, type RebuildReport } from "../../appliance/index/rebuild-index.js";
@@ -66,6 +68,10 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     index,
     disks,
     writer: new SlotWriter(geometry, files),
+    demandShare: 0.1,
+    hits: new ChunkHits(allocateChunkHits(1), systemClock),
+    kept: new KeptObjects([]),
+    sync: { bytes: 2 ** 20, everyMs: 10, deadlineMs: 30_000 },
     waitingMax: 32,
     clock: systemClock,
     onHeldChanged: () => {},

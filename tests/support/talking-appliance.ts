@@ -51,6 +51,8 @@ export async function joinFleet(
     totals: { requests: 7n, bytesSent: 8n, bytesFilled: 9n, heldBytes: 10n },
     disks: [],
     requestHeadroom: 100,
+    fillHeadroom: 100,
+    manifest: undefined,
     holdingsSequence: 1n,
     headroom: undefined,
     sentAtUnixMs: 0n,

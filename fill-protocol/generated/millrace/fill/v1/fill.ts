@@ -27,6 +27,8 @@ export enum SourceScope {
   SOURCE_SCOPE_CLUSTER = 1,
   /** SOURCE_SCOPE_TIER - The tier above. */
   SOURCE_SCOPE_TIER = 2,
+  /** SOURCE_SCOPE_ORIGIN - Where the catalogue's files really live. */
+  SOURCE_SCOPE_ORIGIN = 3,
   UNRECOGNIZED = -1,
 }
 
@@ -41,6 +43,9 @@ export function sourceScopeFromJSON(object: any): SourceScope {
     case 2:
     case "SOURCE_SCOPE_TIER":
       return SourceScope.SOURCE_SCOPE_TIER;
+    case 3:
+    case "SOURCE_SCOPE_ORIGIN":
+      return SourceScope.SOURCE_SCOPE_ORIGIN;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -56,6 +61,8 @@ export function sourceScopeToJSON(object: SourceScope): string {
       return "SOURCE_SCOPE_CLUSTER";
     case SourceScope.SOURCE_SCOPE_TIER:
       return "SOURCE_SCOPE_TIER";
+    case SourceScope.SOURCE_SCOPE_ORIGIN:
+      return "SOURCE_SCOPE_ORIGIN";
     case SourceScope.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -64,20 +71,40 @@ export function sourceScopeToJSON(object: SourceScope): string {
 
 export interface FetchManifestRequest {
   applianceId: string;
+  /** The manifest that the appliance has whole; 0 = none. */
   knownVersion: bigint;
+  /**
+   * An answer that was cut off: its version and base, and how many of its entries have arrived. It goes on from there while
+   * the control plane can still give it, and begins anew otherwise: look at `first_entry`.
+   */
+  resumeVersion: bigint;
+  resumeBaseVersion: bigint;
+  resumeEntries: bigint;
 }
 
-/** A part of a manifest, of 1,000 entries at most. All parts of one answer carry the same version. */
+/** A part of a manifest, of 1,000 entries at most. All parts of one answer carry the same version and base, and come in order. */
 export interface FetchManifestResponse {
   /** Made from the entries: it changes when and only when they do. Never 0. */
   version: bigint;
   entries: ManifestEntry[];
+  /** The version that `entries` are changes to; 0 = they are the whole manifest. */
+  baseVersion: bigint;
+  /** Place of the first of `entries` in the whole answer, from 0. */
+  firstEntry: bigint;
+  /** Entries of the whole answer. */
+  entriesTotal: bigint;
 }
 
 export interface ManifestEntry {
   path: string;
   sizeBytes: bigint;
   etag: string;
+  /** Filled at any hour: it is wanted before the appliance's next fill window. */
+  urgent: boolean;
+  /** How much the object is wanted: lower first. Strata are coarse, so that a small change of popularity changes no entry. */
+  stratum: number;
+  /** In changes: the object at `path` is in the manifest no more. */
+  removed: boolean;
 }
 
 export interface RankSourcesRequest {
@@ -89,10 +116,33 @@ export interface Source {
   /** What to put before the path; the appliance's own upstreams come after all sources. */
   dataUrl: string;
   scope: SourceScope;
+  /** How far away it is: 0 in the asker's cluster, 1 at the next site, and so on. */
+  hops: number;
+  /** Tells an appliance whether a source is, in the end, itself. Empty: not known. */
+  applianceId: string;
+}
+
+/** When sources of a scope may be asked, and how fast. Steps are data: the control plane changes them without a new appliance. */
+export interface EscalationStep {
+  /** CLUSTER and TIER: sources of that scope in the answer. ORIGIN: those, and the appliance's own upstreams. */
+  scope: SourceScope;
+  /** Sources that are further away are not asked in this step. 0: the scope's sources at any distance. */
+  maxHops: number;
+  /** From when the appliance first lacked the object until this step is open. Steps that are open are used together, in order. */
+  waitSeconds: number;
+  /** What the appliance takes from the sources of this step, all together. 0: no limit of this step. */
+  maxBytesPerSecond: bigint;
 }
 
 export interface RankSourcesResponse {
+  /** Best first. */
   sources: Source[];
+  /** In order of preference. Empty: all sources at once, then the appliance's own upstreams. */
+  steps: EscalationStep[];
+  /** The appliance is one of those that fetch this object first: its steps are the relaxed ones. */
+  fillMaster: boolean;
+  /** The answer may be used for so long; 0: until the appliance asks for the object anew. */
+  validSeconds: number;
 }
 
 export interface Holding {
@@ -121,8 +171,41 @@ export interface ReportHoldingsResponse {
   acknowledgedSequence: bigint;
 }
 
+/** What one appliance served from `from_unix_ms` to `to_unix_ms`, by its own clock. */
+export interface ReportHeatRequest {
+  applianceId: string;
+  bootId: string;
+  /** Made with the appliance's index: sequence numbers begin anew with another journal. */
+  journalId: string;
+  /**
+   * Rises by 1 with every report of a journal. One that was applied before is acknowledged and not applied again; a number
+   * that is left out is a report that the appliance has dropped, and is not waited for.
+   */
+  sequence: bigint;
+  fromUnixMs: bigint;
+  toUnixMs: bigint;
+  /** Of 5,000 objects at most. */
+  objects: ObjectHeat[];
+  /** Bytes of objects that the appliance had no room to count one by one. */
+  otherBytes: bigint;
+}
+
+export interface ObjectHeat {
+  path: string;
+  bytesServed: bigint;
+  /** Of these: bytes that were not on this appliance when they were asked for and came from upstream. */
+  bytesReadThrough: bigint;
+  /** Of `bytes_served`: by playbacks that steering sent here because a better appliance lacked content (C) or health (H). */
+  bytesDivertedContent: bigint;
+  bytesDivertedHealth: bigint;
+}
+
+export interface ReportHeatResponse {
+  acknowledgedSequence: bigint;
+}
+
 function createBaseFetchManifestRequest(): FetchManifestRequest {
-  return { applianceId: "", knownVersion: 0n };
+  return { applianceId: "", knownVersion: 0n, resumeVersion: 0n, resumeBaseVersion: 0n, resumeEntries: 0n };
 }
 
 export const FetchManifestRequest: MessageFns<FetchManifestRequest> = {
@@ -135,6 +218,24 @@ export const FetchManifestRequest: MessageFns<FetchManifestRequest> = {
         throw new globalThis.Error("value provided for field message.knownVersion of type uint64 too large");
       }
       writer.uint32(16).uint64(message.knownVersion);
+    }
+    if (message.resumeVersion !== 0n) {
+      if (BigInt.asUintN(64, message.resumeVersion) !== message.resumeVersion) {
+        throw new globalThis.Error("value provided for field message.resumeVersion of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.resumeVersion);
+    }
+    if (message.resumeBaseVersion !== 0n) {
+      if (BigInt.asUintN(64, message.resumeBaseVersion) !== message.resumeBaseVersion) {
+        throw new globalThis.Error("value provided for field message.resumeBaseVersion of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.resumeBaseVersion);
+    }
+    if (message.resumeEntries !== 0n) {
+      if (BigInt.asUintN(64, message.resumeEntries) !== message.resumeEntries) {
+        throw new globalThis.Error("value provided for field message.resumeEntries of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.resumeEntries);
     }
     return writer;
   },
@@ -168,6 +269,30 @@ export const FetchManifestRequest: MessageFns<FetchManifestRequest> = {
             message.knownVersion = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.resumeVersion = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.resumeBaseVersion = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.resumeEntries = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -192,6 +317,21 @@ export const FetchManifestRequest: MessageFns<FetchManifestRequest> = {
         : isSet(object.known_version)
         ? BigInt(object.known_version)
         : 0n,
+      resumeVersion: isSet(object.resumeVersion)
+        ? BigInt(object.resumeVersion)
+        : isSet(object.resume_version)
+        ? BigInt(object.resume_version)
+        : 0n,
+      resumeBaseVersion: isSet(object.resumeBaseVersion)
+        ? BigInt(object.resumeBaseVersion)
+        : isSet(object.resume_base_version)
+        ? BigInt(object.resume_base_version)
+        : 0n,
+      resumeEntries: isSet(object.resumeEntries)
+        ? BigInt(object.resumeEntries)
+        : isSet(object.resume_entries)
+        ? BigInt(object.resume_entries)
+        : 0n,
     };
   },
 
@@ -203,12 +343,21 @@ export const FetchManifestRequest: MessageFns<FetchManifestRequest> = {
     if (message.knownVersion !== 0n) {
       obj.knownVersion = message.knownVersion.toString();
     }
+    if (message.resumeVersion !== 0n) {
+      obj.resumeVersion = message.resumeVersion.toString();
+    }
+    if (message.resumeBaseVersion !== 0n) {
+      obj.resumeBaseVersion = message.resumeBaseVersion.toString();
+    }
+    if (message.resumeEntries !== 0n) {
+      obj.resumeEntries = message.resumeEntries.toString();
+    }
     return obj;
   },
 };
 
 function createBaseFetchManifestResponse(): FetchManifestResponse {
-  return { version: 0n, entries: [] };
+  return { version: 0n, entries: [], baseVersion: 0n, firstEntry: 0n, entriesTotal: 0n };
 }
 
 export const FetchManifestResponse: MessageFns<FetchManifestResponse> = {
@@ -221,6 +370,24 @@ export const FetchManifestResponse: MessageFns<FetchManifestResponse> = {
     }
     for (const v of message.entries) {
       ManifestEntry.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.baseVersion !== 0n) {
+      if (BigInt.asUintN(64, message.baseVersion) !== message.baseVersion) {
+        throw new globalThis.Error("value provided for field message.baseVersion of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.baseVersion);
+    }
+    if (message.firstEntry !== 0n) {
+      if (BigInt.asUintN(64, message.firstEntry) !== message.firstEntry) {
+        throw new globalThis.Error("value provided for field message.firstEntry of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.firstEntry);
+    }
+    if (message.entriesTotal !== 0n) {
+      if (BigInt.asUintN(64, message.entriesTotal) !== message.entriesTotal) {
+        throw new globalThis.Error("value provided for field message.entriesTotal of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.entriesTotal);
     }
     return writer;
   },
@@ -254,6 +421,30 @@ export const FetchManifestResponse: MessageFns<FetchManifestResponse> = {
             message.entries.push(ManifestEntry.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.baseVersion = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.firstEntry = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.entriesTotal = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -272,6 +463,21 @@ export const FetchManifestResponse: MessageFns<FetchManifestResponse> = {
       entries: globalThis.Array.isArray(object?.entries)
         ? object.entries.map((e: any) => ManifestEntry.fromJSON(e))
         : [],
+      baseVersion: isSet(object.baseVersion)
+        ? BigInt(object.baseVersion)
+        : isSet(object.base_version)
+        ? BigInt(object.base_version)
+        : 0n,
+      firstEntry: isSet(object.firstEntry)
+        ? BigInt(object.firstEntry)
+        : isSet(object.first_entry)
+        ? BigInt(object.first_entry)
+        : 0n,
+      entriesTotal: isSet(object.entriesTotal)
+        ? BigInt(object.entriesTotal)
+        : isSet(object.entries_total)
+        ? BigInt(object.entries_total)
+        : 0n,
     };
   },
 
@@ -283,12 +489,21 @@ export const FetchManifestResponse: MessageFns<FetchManifestResponse> = {
     if (message.entries?.length) {
       obj.entries = message.entries.map((e) => ManifestEntry.toJSON(e));
     }
+    if (message.baseVersion !== 0n) {
+      obj.baseVersion = message.baseVersion.toString();
+    }
+    if (message.firstEntry !== 0n) {
+      obj.firstEntry = message.firstEntry.toString();
+    }
+    if (message.entriesTotal !== 0n) {
+      obj.entriesTotal = message.entriesTotal.toString();
+    }
     return obj;
   },
 };
 
 function createBaseManifestEntry(): ManifestEntry {
-  return { path: "", sizeBytes: 0n, etag: "" };
+  return { path: "", sizeBytes: 0n, etag: "", urgent: false, stratum: 0, removed: false };
 }
 
 export const ManifestEntry: MessageFns<ManifestEntry> = {
@@ -304,6 +519,15 @@ export const ManifestEntry: MessageFns<ManifestEntry> = {
     }
     if (message.etag !== "") {
       writer.uint32(26).string(message.etag);
+    }
+    if (message.urgent !== false) {
+      writer.uint32(32).bool(message.urgent);
+    }
+    if (message.stratum !== 0) {
+      writer.uint32(40).uint32(message.stratum);
+    }
+    if (message.removed !== false) {
+      writer.uint32(48).bool(message.removed);
     }
     return writer;
   },
@@ -345,6 +569,30 @@ export const ManifestEntry: MessageFns<ManifestEntry> = {
             message.etag = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.urgent = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.stratum = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.removed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -366,6 +614,9 @@ export const ManifestEntry: MessageFns<ManifestEntry> = {
         ? BigInt(object.size_bytes)
         : 0n,
       etag: isSet(object.etag) ? globalThis.String(object.etag) : "",
+      urgent: isSet(object.urgent) ? globalThis.Boolean(object.urgent) : false,
+      stratum: isSet(object.stratum) ? globalThis.Number(object.stratum) : 0,
+      removed: isSet(object.removed) ? globalThis.Boolean(object.removed) : false,
     };
   },
 
@@ -379,6 +630,15 @@ export const ManifestEntry: MessageFns<ManifestEntry> = {
     }
     if (message.etag !== "") {
       obj.etag = message.etag;
+    }
+    if (message.urgent !== false) {
+      obj.urgent = message.urgent;
+    }
+    if (message.stratum !== 0) {
+      obj.stratum = Math.round(message.stratum);
+    }
+    if (message.removed !== false) {
+      obj.removed = message.removed;
     }
     return obj;
   },
@@ -464,7 +724,7 @@ export const RankSourcesRequest: MessageFns<RankSourcesRequest> = {
 };
 
 function createBaseSource(): Source {
-  return { dataUrl: "", scope: 0 };
+  return { dataUrl: "", scope: 0, hops: 0, applianceId: "" };
 }
 
 export const Source: MessageFns<Source> = {
@@ -474,6 +734,12 @@ export const Source: MessageFns<Source> = {
     }
     if (message.scope !== 0) {
       writer.uint32(16).int32(message.scope);
+    }
+    if (message.hops !== 0) {
+      writer.uint32(24).uint32(message.hops);
+    }
+    if (message.applianceId !== "") {
+      writer.uint32(34).string(message.applianceId);
     }
     return writer;
   },
@@ -507,6 +773,22 @@ export const Source: MessageFns<Source> = {
             message.scope = reader.int32() as any;
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.hops = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.applianceId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -527,6 +809,12 @@ export const Source: MessageFns<Source> = {
         ? globalThis.String(object.data_url)
         : "",
       scope: isSet(object.scope) ? sourceScopeFromJSON(object.scope) : 0,
+      hops: isSet(object.hops) ? globalThis.Number(object.hops) : 0,
+      applianceId: isSet(object.applianceId)
+        ? globalThis.String(object.applianceId)
+        : isSet(object.appliance_id)
+        ? globalThis.String(object.appliance_id)
+        : "",
     };
   },
 
@@ -538,18 +826,153 @@ export const Source: MessageFns<Source> = {
     if (message.scope !== 0) {
       obj.scope = sourceScopeToJSON(message.scope);
     }
+    if (message.hops !== 0) {
+      obj.hops = Math.round(message.hops);
+    }
+    if (message.applianceId !== "") {
+      obj.applianceId = message.applianceId;
+    }
+    return obj;
+  },
+};
+
+function createBaseEscalationStep(): EscalationStep {
+  return { scope: 0, maxHops: 0, waitSeconds: 0, maxBytesPerSecond: 0n };
+}
+
+export const EscalationStep: MessageFns<EscalationStep> = {
+  encode(message: EscalationStep, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.scope !== 0) {
+      writer.uint32(8).int32(message.scope);
+    }
+    if (message.maxHops !== 0) {
+      writer.uint32(16).uint32(message.maxHops);
+    }
+    if (message.waitSeconds !== 0) {
+      writer.uint32(24).uint32(message.waitSeconds);
+    }
+    if (message.maxBytesPerSecond !== 0n) {
+      if (BigInt.asUintN(64, message.maxBytesPerSecond) !== message.maxBytesPerSecond) {
+        throw new globalThis.Error("value provided for field message.maxBytesPerSecond of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.maxBytesPerSecond);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EscalationStep {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEscalationStep();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.scope = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxHops = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.waitSeconds = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maxBytesPerSecond = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EscalationStep {
+    return {
+      scope: isSet(object.scope) ? sourceScopeFromJSON(object.scope) : 0,
+      maxHops: isSet(object.maxHops)
+        ? globalThis.Number(object.maxHops)
+        : isSet(object.max_hops)
+        ? globalThis.Number(object.max_hops)
+        : 0,
+      waitSeconds: isSet(object.waitSeconds)
+        ? globalThis.Number(object.waitSeconds)
+        : isSet(object.wait_seconds)
+        ? globalThis.Number(object.wait_seconds)
+        : 0,
+      maxBytesPerSecond: isSet(object.maxBytesPerSecond)
+        ? BigInt(object.maxBytesPerSecond)
+        : isSet(object.max_bytes_per_second)
+        ? BigInt(object.max_bytes_per_second)
+        : 0n,
+    };
+  },
+
+  toJSON(message: EscalationStep): unknown {
+    const obj: any = {};
+    if (message.scope !== 0) {
+      obj.scope = sourceScopeToJSON(message.scope);
+    }
+    if (message.maxHops !== 0) {
+      obj.maxHops = Math.round(message.maxHops);
+    }
+    if (message.waitSeconds !== 0) {
+      obj.waitSeconds = Math.round(message.waitSeconds);
+    }
+    if (message.maxBytesPerSecond !== 0n) {
+      obj.maxBytesPerSecond = message.maxBytesPerSecond.toString();
+    }
     return obj;
   },
 };
 
 function createBaseRankSourcesResponse(): RankSourcesResponse {
-  return { sources: [] };
+  return { sources: [], steps: [], fillMaster: false, validSeconds: 0 };
 }
 
 export const RankSourcesResponse: MessageFns<RankSourcesResponse> = {
   encode(message: RankSourcesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.sources) {
       Source.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.steps) {
+      EscalationStep.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.fillMaster !== false) {
+      writer.uint32(24).bool(message.fillMaster);
+    }
+    if (message.validSeconds !== 0) {
+      writer.uint32(32).uint32(message.validSeconds);
     }
     return writer;
   },
@@ -575,6 +998,30 @@ export const RankSourcesResponse: MessageFns<RankSourcesResponse> = {
             message.sources.push(Source.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.steps.push(EscalationStep.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.fillMaster = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.validSeconds = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -590,6 +1037,17 @@ export const RankSourcesResponse: MessageFns<RankSourcesResponse> = {
   fromJSON(object: any): RankSourcesResponse {
     return {
       sources: globalThis.Array.isArray(object?.sources) ? object.sources.map((e: any) => Source.fromJSON(e)) : [],
+      steps: globalThis.Array.isArray(object?.steps) ? object.steps.map((e: any) => EscalationStep.fromJSON(e)) : [],
+      fillMaster: isSet(object.fillMaster)
+        ? globalThis.Boolean(object.fillMaster)
+        : isSet(object.fill_master)
+        ? globalThis.Boolean(object.fill_master)
+        : false,
+      validSeconds: isSet(object.validSeconds)
+        ? globalThis.Number(object.validSeconds)
+        : isSet(object.valid_seconds)
+        ? globalThis.Number(object.valid_seconds)
+        : 0,
     };
   },
 
@@ -597,6 +1055,15 @@ export const RankSourcesResponse: MessageFns<RankSourcesResponse> = {
     const obj: any = {};
     if (message.sources?.length) {
       obj.sources = message.sources.map((e) => Source.toJSON(e));
+    }
+    if (message.steps?.length) {
+      obj.steps = message.steps.map((e) => EscalationStep.toJSON(e));
+    }
+    if (message.fillMaster !== false) {
+      obj.fillMaster = message.fillMaster;
+    }
+    if (message.validSeconds !== 0) {
+      obj.validSeconds = Math.round(message.validSeconds);
     }
     return obj;
   },
@@ -919,10 +1386,437 @@ export const ReportHoldingsResponse: MessageFns<ReportHoldingsResponse> = {
   },
 };
 
+function createBaseReportHeatRequest(): ReportHeatRequest {
+  return {
+    applianceId: "",
+    bootId: "",
+    journalId: "",
+    sequence: 0n,
+    fromUnixMs: 0n,
+    toUnixMs: 0n,
+    objects: [],
+    otherBytes: 0n,
+  };
+}
+
+export const ReportHeatRequest: MessageFns<ReportHeatRequest> = {
+  encode(message: ReportHeatRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.applianceId !== "") {
+      writer.uint32(10).string(message.applianceId);
+    }
+    if (message.bootId !== "") {
+      writer.uint32(18).string(message.bootId);
+    }
+    if (message.journalId !== "") {
+      writer.uint32(26).string(message.journalId);
+    }
+    if (message.sequence !== 0n) {
+      if (BigInt.asUintN(64, message.sequence) !== message.sequence) {
+        throw new globalThis.Error("value provided for field message.sequence of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.sequence);
+    }
+    if (message.fromUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.fromUnixMs) !== message.fromUnixMs) {
+        throw new globalThis.Error("value provided for field message.fromUnixMs of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.fromUnixMs);
+    }
+    if (message.toUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.toUnixMs) !== message.toUnixMs) {
+        throw new globalThis.Error("value provided for field message.toUnixMs of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.toUnixMs);
+    }
+    for (const v of message.objects) {
+      ObjectHeat.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.otherBytes !== 0n) {
+      if (BigInt.asUintN(64, message.otherBytes) !== message.otherBytes) {
+        throw new globalThis.Error("value provided for field message.otherBytes of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.otherBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportHeatRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportHeatRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.applianceId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.bootId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.journalId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.sequence = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.fromUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.toUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.objects.push(ObjectHeat.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.otherBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReportHeatRequest {
+    return {
+      applianceId: isSet(object.applianceId)
+        ? globalThis.String(object.applianceId)
+        : isSet(object.appliance_id)
+        ? globalThis.String(object.appliance_id)
+        : "",
+      bootId: isSet(object.bootId)
+        ? globalThis.String(object.bootId)
+        : isSet(object.boot_id)
+        ? globalThis.String(object.boot_id)
+        : "",
+      journalId: isSet(object.journalId)
+        ? globalThis.String(object.journalId)
+        : isSet(object.journal_id)
+        ? globalThis.String(object.journal_id)
+        : "",
+      sequence: isSet(object.sequence) ? BigInt(object.sequence) : 0n,
+      fromUnixMs: isSet(object.fromUnixMs)
+        ? BigInt(object.fromUnixMs)
+        : isSet(object.from_unix_ms)
+        ? BigInt(object.from_unix_ms)
+        : 0n,
+      toUnixMs: isSet(object.toUnixMs)
+        ? BigInt(object.toUnixMs)
+        : isSet(object.to_unix_ms)
+        ? BigInt(object.to_unix_ms)
+        : 0n,
+      objects: globalThis.Array.isArray(object?.objects)
+        ? object.objects.map((e: any) => ObjectHeat.fromJSON(e))
+        : [],
+      otherBytes: isSet(object.otherBytes)
+        ? BigInt(object.otherBytes)
+        : isSet(object.other_bytes)
+        ? BigInt(object.other_bytes)
+        : 0n,
+    };
+  },
+
+  toJSON(message: ReportHeatRequest): unknown {
+    const obj: any = {};
+    if (message.applianceId !== "") {
+      obj.applianceId = message.applianceId;
+    }
+    if (message.bootId !== "") {
+      obj.bootId = message.bootId;
+    }
+    if (message.journalId !== "") {
+      obj.journalId = message.journalId;
+    }
+    if (message.sequence !== 0n) {
+      obj.sequence = message.sequence.toString();
+    }
+    if (message.fromUnixMs !== 0n) {
+      obj.fromUnixMs = message.fromUnixMs.toString();
+    }
+    if (message.toUnixMs !== 0n) {
+      obj.toUnixMs = message.toUnixMs.toString();
+    }
+    if (message.objects?.length) {
+      obj.objects = message.objects.map((e) => ObjectHeat.toJSON(e));
+    }
+    if (message.otherBytes !== 0n) {
+      obj.otherBytes = message.otherBytes.toString();
+    }
+    return obj;
+  },
+};
+
+function createBaseObjectHeat(): ObjectHeat {
+  return { path: "", bytesServed: 0n, bytesReadThrough: 0n, bytesDivertedContent: 0n, bytesDivertedHealth: 0n };
+}
+
+export const ObjectHeat: MessageFns<ObjectHeat> = {
+  encode(message: ObjectHeat, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    if (message.bytesServed !== 0n) {
+      if (BigInt.asUintN(64, message.bytesServed) !== message.bytesServed) {
+        throw new globalThis.Error("value provided for field message.bytesServed of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.bytesServed);
+    }
+    if (message.bytesReadThrough !== 0n) {
+      if (BigInt.asUintN(64, message.bytesReadThrough) !== message.bytesReadThrough) {
+        throw new globalThis.Error("value provided for field message.bytesReadThrough of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.bytesReadThrough);
+    }
+    if (message.bytesDivertedContent !== 0n) {
+      if (BigInt.asUintN(64, message.bytesDivertedContent) !== message.bytesDivertedContent) {
+        throw new globalThis.Error("value provided for field message.bytesDivertedContent of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.bytesDivertedContent);
+    }
+    if (message.bytesDivertedHealth !== 0n) {
+      if (BigInt.asUintN(64, message.bytesDivertedHealth) !== message.bytesDivertedHealth) {
+        throw new globalThis.Error("value provided for field message.bytesDivertedHealth of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.bytesDivertedHealth);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ObjectHeat {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseObjectHeat();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.bytesServed = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytesReadThrough = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.bytesDivertedContent = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bytesDivertedHealth = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ObjectHeat {
+    return {
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      bytesServed: isSet(object.bytesServed)
+        ? BigInt(object.bytesServed)
+        : isSet(object.bytes_served)
+        ? BigInt(object.bytes_served)
+        : 0n,
+      bytesReadThrough: isSet(object.bytesReadThrough)
+        ? BigInt(object.bytesReadThrough)
+        : isSet(object.bytes_read_through)
+        ? BigInt(object.bytes_read_through)
+        : 0n,
+      bytesDivertedContent: isSet(object.bytesDivertedContent)
+        ? BigInt(object.bytesDivertedContent)
+        : isSet(object.bytes_diverted_content)
+        ? BigInt(object.bytes_diverted_content)
+        : 0n,
+      bytesDivertedHealth: isSet(object.bytesDivertedHealth)
+        ? BigInt(object.bytesDivertedHealth)
+        : isSet(object.bytes_diverted_health)
+        ? BigInt(object.bytes_diverted_health)
+        : 0n,
+    };
+  },
+
+  toJSON(message: ObjectHeat): unknown {
+    const obj: any = {};
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.bytesServed !== 0n) {
+      obj.bytesServed = message.bytesServed.toString();
+    }
+    if (message.bytesReadThrough !== 0n) {
+      obj.bytesReadThrough = message.bytesReadThrough.toString();
+    }
+    if (message.bytesDivertedContent !== 0n) {
+      obj.bytesDivertedContent = message.bytesDivertedContent.toString();
+    }
+    if (message.bytesDivertedHealth !== 0n) {
+      obj.bytesDivertedHealth = message.bytesDivertedHealth.toString();
+    }
+    return obj;
+  },
+};
+
+function createBaseReportHeatResponse(): ReportHeatResponse {
+  return { acknowledgedSequence: 0n };
+}
+
+export const ReportHeatResponse: MessageFns<ReportHeatResponse> = {
+  encode(message: ReportHeatResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.acknowledgedSequence !== 0n) {
+      if (BigInt.asUintN(64, message.acknowledgedSequence) !== message.acknowledgedSequence) {
+        throw new globalThis.Error("value provided for field message.acknowledgedSequence of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.acknowledgedSequence);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReportHeatResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReportHeatResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.acknowledgedSequence = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReportHeatResponse {
+    return {
+      acknowledgedSequence: isSet(object.acknowledgedSequence)
+        ? BigInt(object.acknowledgedSequence)
+        : isSet(object.acknowledged_sequence)
+        ? BigInt(object.acknowledged_sequence)
+        : 0n,
+    };
+  },
+
+  toJSON(message: ReportHeatResponse): unknown {
+    const obj: any = {};
+    if (message.acknowledgedSequence !== 0n) {
+      obj.acknowledgedSequence = message.acknowledgedSequence.toString();
+    }
+    return obj;
+  },
+};
+
 /** Spoken by every appliance to the control plane. */
 export type FillServiceService = typeof FillServiceService;
 export const FillServiceService = {
-  /** The manifest of one appliance, best first. Empty stream when `known_version` is the one in force. */
+  /** The manifest of one appliance, in full or as changes. Empty stream when `known_version` is the one in force. */
   fetchManifest: {
     path: "/millrace.fill.v1.FillService/FetchManifest" as const,
     requestStream: false as const,
@@ -955,19 +1849,31 @@ export const FillServiceService = {
       Buffer.from(ReportHoldingsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReportHoldingsResponse => ReportHoldingsResponse.decode(value),
   },
+  /** What an appliance has served, interval by interval; every report counts once. */
+  reportHeat: {
+    path: "/millrace.fill.v1.FillService/ReportHeat" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReportHeatRequest): Buffer => Buffer.from(ReportHeatRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReportHeatRequest => ReportHeatRequest.decode(value),
+    responseSerialize: (value: ReportHeatResponse): Buffer => Buffer.from(ReportHeatResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReportHeatResponse => ReportHeatResponse.decode(value),
+  },
 } as const;
 
 export interface FillServiceServer extends UntypedServiceImplementation {
-  /** The manifest of one appliance, best first. Empty stream when `known_version` is the one in force. */
+  /** The manifest of one appliance, in full or as changes. Empty stream when `known_version` is the one in force. */
   fetchManifest: handleServerStreamingCall<FetchManifestRequest, FetchManifestResponse>;
   /** Where an appliance should fetch one object from, in order of preference. */
   rankSources: handleUnaryCall<RankSourcesRequest, RankSourcesResponse>;
   /** What an appliance holds, as changes since the last acknowledged report or in full. */
   reportHoldings: handleUnaryCall<ReportHoldingsRequest, ReportHoldingsResponse>;
+  /** What an appliance has served, interval by interval; every report counts once. */
+  reportHeat: handleUnaryCall<ReportHeatRequest, ReportHeatResponse>;
 }
 
 export interface FillServiceClient extends Client {
-  /** The manifest of one appliance, best first. Empty stream when `known_version` is the one in force. */
+  /** The manifest of one appliance, in full or as changes. Empty stream when `known_version` is the one in force. */
   fetchManifest(
     request: FetchManifestRequest,
     options?: Partial<CallOptions>,
@@ -1008,6 +1914,22 @@ export interface FillServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReportHoldingsResponse) => void,
+  ): ClientUnaryCall;
+  /** What an appliance has served, interval by interval; every report counts once. */
+  reportHeat(
+    request: ReportHeatRequest,
+    callback: (error: ServiceError | null, response: ReportHeatResponse) => void,
+  ): ClientUnaryCall;
+  reportHeat(
+    request: ReportHeatRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReportHeatResponse) => void,
+  ): ClientUnaryCall;
+  reportHeat(
+    request: ReportHeatRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReportHeatResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -218,6 +218,33 @@ export interface Lease {
   leaseId: string;
   issuedAtUnixMs: bigint;
   expiresAtUnixMs: bigint;
+  /** What tokens are checked with. Keys overlap: the next one is here long before it signs, and an old one stays until its last token has expired. */
+  tokenKeys: TokenKey[];
+  /** Sessions whose tokens are refused before they expire. */
+  revokedSessions: string[];
+  /** Names what 4 and 5 hold; HeartbeatResponse has the one that is in force. */
+  tokenKeysVersion: string;
+}
+
+/** Signs playback tokens (the control plane does) and fill tokens (appliances do). */
+export interface TokenKey {
+  /** Letters, digits and dashes. */
+  id: string;
+  secret: string;
+  /** The newest key that may sign already is the one to sign with. */
+  signsFromUnixMs: bigint;
+  /** From then on its tokens are refused. */
+  untilUnixMs: bigint;
+}
+
+export interface RevokeSessionRequest {
+  /** As in the claims of its tokens. */
+  session: string;
+}
+
+export interface RevokeSessionResponse {
+  /** When the entry is dropped, since every token of the session has expired by then. */
+  untilUnixMs: bigint;
 }
 
 export interface HeartbeatRequest {
@@ -231,6 +258,12 @@ export interface HeartbeatRequest {
   requestHeadroom: number;
   /** The last holdings report that the appliance has had acknowledged; 0 = none. */
   holdingsSequence: bigint;
+  /** How many fill requests of other appliances it could take more; 0: it says no to them, and is not to be named as a source. */
+  fillHeadroom: number;
+  /** Absent before the first manifest. */
+  manifest:
+    | ManifestProgress
+    | undefined;
   /** Left out by an appliance that cannot tell. */
   headroom:
     | Headroom
@@ -248,6 +281,15 @@ export interface Headroom {
   cpuFreePermille: number;
 }
 
+/** How far an appliance holds its manifest. */
+export interface ManifestProgress {
+  version: bigint;
+  objects: bigint;
+  objectsHeld: bigint;
+  bytes: bigint;
+  bytesHeld: bigint;
+}
+
 export interface HeartbeatResponse {
   /** The control plane does not know this boot (it was restored, or expired the appliance): Register again. */
   registerAgain: boolean;
@@ -258,6 +300,8 @@ export interface HeartbeatResponse {
   reportAllHoldings: boolean;
   /** The manifest made for this appliance now. A tag, not a counter: fetch when it is another than the known one. */
   manifestVersion: bigint;
+  /** Another than in the lease: renew it, to get keys or revocations that have come since. Empty: there are none. */
+  tokenKeysVersion: string;
 }
 
 export interface RenewLeaseRequest {
@@ -285,6 +329,7 @@ export interface ApplianceStatus {
   requestHeadroom: number;
   /** Objects that the appliance holds whole. */
   objectsHeld: number;
+  manifest: ManifestProgress | undefined;
   headroom:
     | Headroom
     | undefined;
@@ -976,7 +1021,14 @@ export const ServingTotals: MessageFns<ServingTotals> = {
 };
 
 function createBaseLease(): Lease {
-  return { leaseId: "", issuedAtUnixMs: 0n, expiresAtUnixMs: 0n };
+  return {
+    leaseId: "",
+    issuedAtUnixMs: 0n,
+    expiresAtUnixMs: 0n,
+    tokenKeys: [],
+    revokedSessions: [],
+    tokenKeysVersion: "",
+  };
 }
 
 export const Lease: MessageFns<Lease> = {
@@ -995,6 +1047,15 @@ export const Lease: MessageFns<Lease> = {
         throw new globalThis.Error("value provided for field message.expiresAtUnixMs of type uint64 too large");
       }
       writer.uint32(24).uint64(message.expiresAtUnixMs);
+    }
+    for (const v of message.tokenKeys) {
+      TokenKey.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.revokedSessions) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.tokenKeysVersion !== "") {
+      writer.uint32(50).string(message.tokenKeysVersion);
     }
     return writer;
   },
@@ -1036,6 +1097,30 @@ export const Lease: MessageFns<Lease> = {
             message.expiresAtUnixMs = reader.uint64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.tokenKeys.push(TokenKey.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.revokedSessions.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.tokenKeysVersion = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1065,6 +1150,21 @@ export const Lease: MessageFns<Lease> = {
         : isSet(object.expires_at_unix_ms)
         ? BigInt(object.expires_at_unix_ms)
         : 0n,
+      tokenKeys: globalThis.Array.isArray(object?.tokenKeys)
+        ? object.tokenKeys.map((e: any) => TokenKey.fromJSON(e))
+        : globalThis.Array.isArray(object?.token_keys)
+        ? object.token_keys.map((e: any) => TokenKey.fromJSON(e))
+        : [],
+      revokedSessions: globalThis.Array.isArray(object?.revokedSessions)
+        ? object.revokedSessions.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.revoked_sessions)
+        ? object.revoked_sessions.map((e: any) => globalThis.String(e))
+        : [],
+      tokenKeysVersion: isSet(object.tokenKeysVersion)
+        ? globalThis.String(object.tokenKeysVersion)
+        : isSet(object.token_keys_version)
+        ? globalThis.String(object.token_keys_version)
+        : "",
     };
   },
 
@@ -1079,6 +1179,259 @@ export const Lease: MessageFns<Lease> = {
     if (message.expiresAtUnixMs !== 0n) {
       obj.expiresAtUnixMs = message.expiresAtUnixMs.toString();
     }
+    if (message.tokenKeys?.length) {
+      obj.tokenKeys = message.tokenKeys.map((e) => TokenKey.toJSON(e));
+    }
+    if (message.revokedSessions?.length) {
+      obj.revokedSessions = message.revokedSessions;
+    }
+    if (message.tokenKeysVersion !== "") {
+      obj.tokenKeysVersion = message.tokenKeysVersion;
+    }
+    return obj;
+  },
+};
+
+function createBaseTokenKey(): TokenKey {
+  return { id: "", secret: "", signsFromUnixMs: 0n, untilUnixMs: 0n };
+}
+
+export const TokenKey: MessageFns<TokenKey> = {
+  encode(message: TokenKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.secret !== "") {
+      writer.uint32(18).string(message.secret);
+    }
+    if (message.signsFromUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.signsFromUnixMs) !== message.signsFromUnixMs) {
+        throw new globalThis.Error("value provided for field message.signsFromUnixMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.signsFromUnixMs);
+    }
+    if (message.untilUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.untilUnixMs) !== message.untilUnixMs) {
+        throw new globalThis.Error("value provided for field message.untilUnixMs of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.untilUnixMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TokenKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTokenKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.secret = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.signsFromUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.untilUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TokenKey {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      secret: isSet(object.secret) ? globalThis.String(object.secret) : "",
+      signsFromUnixMs: isSet(object.signsFromUnixMs)
+        ? BigInt(object.signsFromUnixMs)
+        : isSet(object.signs_from_unix_ms)
+        ? BigInt(object.signs_from_unix_ms)
+        : 0n,
+      untilUnixMs: isSet(object.untilUnixMs)
+        ? BigInt(object.untilUnixMs)
+        : isSet(object.until_unix_ms)
+        ? BigInt(object.until_unix_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: TokenKey): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.secret !== "") {
+      obj.secret = message.secret;
+    }
+    if (message.signsFromUnixMs !== 0n) {
+      obj.signsFromUnixMs = message.signsFromUnixMs.toString();
+    }
+    if (message.untilUnixMs !== 0n) {
+      obj.untilUnixMs = message.untilUnixMs.toString();
+    }
+    return obj;
+  },
+};
+
+function createBaseRevokeSessionRequest(): RevokeSessionRequest {
+  return { session: "" };
+}
+
+export const RevokeSessionRequest: MessageFns<RevokeSessionRequest> = {
+  encode(message: RevokeSessionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.session !== "") {
+      writer.uint32(10).string(message.session);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeSessionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeSessionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.session = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RevokeSessionRequest {
+    return { session: isSet(object.session) ? globalThis.String(object.session) : "" };
+  },
+
+  toJSON(message: RevokeSessionRequest): unknown {
+    const obj: any = {};
+    if (message.session !== "") {
+      obj.session = message.session;
+    }
+    return obj;
+  },
+};
+
+function createBaseRevokeSessionResponse(): RevokeSessionResponse {
+  return { untilUnixMs: 0n };
+}
+
+export const RevokeSessionResponse: MessageFns<RevokeSessionResponse> = {
+  encode(message: RevokeSessionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.untilUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.untilUnixMs) !== message.untilUnixMs) {
+        throw new globalThis.Error("value provided for field message.untilUnixMs of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.untilUnixMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeSessionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeSessionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.untilUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RevokeSessionResponse {
+    return {
+      untilUnixMs: isSet(object.untilUnixMs)
+        ? BigInt(object.untilUnixMs)
+        : isSet(object.until_unix_ms)
+        ? BigInt(object.until_unix_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: RevokeSessionResponse): unknown {
+    const obj: any = {};
+    if (message.untilUnixMs !== 0n) {
+      obj.untilUnixMs = message.untilUnixMs.toString();
+    }
     return obj;
   },
 };
@@ -1092,6 +1445,8 @@ function createBaseHeartbeatRequest(): HeartbeatRequest {
     disks: [],
     requestHeadroom: 0,
     holdingsSequence: 0n,
+    fillHeadroom: 0,
+    manifest: undefined,
     headroom: undefined,
     sentAtUnixMs: 0n,
   };
@@ -1123,14 +1478,20 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
       }
       writer.uint32(56).uint64(message.holdingsSequence);
     }
+    if (message.fillHeadroom !== 0) {
+      writer.uint32(160).uint32(message.fillHeadroom);
+    }
+    if (message.manifest !== undefined) {
+      ManifestProgress.encode(message.manifest, writer.uint32(66).fork()).join();
+    }
     if (message.headroom !== undefined) {
-      Headroom.encode(message.headroom, writer.uint32(66).fork()).join();
+      Headroom.encode(message.headroom, writer.uint32(170).fork()).join();
     }
     if (message.sentAtUnixMs !== 0n) {
       if (BigInt.asUintN(64, message.sentAtUnixMs) !== message.sentAtUnixMs) {
         throw new globalThis.Error("value provided for field message.sentAtUnixMs of type uint64 too large");
       }
-      writer.uint32(72).uint64(message.sentAtUnixMs);
+      writer.uint32(176).uint64(message.sentAtUnixMs);
     }
     return writer;
   },
@@ -1204,16 +1565,32 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
             message.holdingsSequence = reader.uint64() as bigint;
             continue;
           }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.fillHeadroom = reader.uint32();
+            continue;
+          }
           case 8: {
             if (tag !== 66) {
+              break;
+            }
+
+            message.manifest = ManifestProgress.decode(reader, reader.uint32());
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
               break;
             }
 
             message.headroom = Headroom.decode(reader, reader.uint32());
             continue;
           }
-          case 9: {
-            if (tag !== 72) {
+          case 22: {
+            if (tag !== 176) {
               break;
             }
 
@@ -1257,6 +1634,12 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
         : isSet(object.holdings_sequence)
         ? BigInt(object.holdings_sequence)
         : 0n,
+      fillHeadroom: isSet(object.fillHeadroom)
+        ? globalThis.Number(object.fillHeadroom)
+        : isSet(object.fill_headroom)
+        ? globalThis.Number(object.fill_headroom)
+        : 0,
+      manifest: isSet(object.manifest) ? ManifestProgress.fromJSON(object.manifest) : undefined,
       headroom: isSet(object.headroom) ? Headroom.fromJSON(object.headroom) : undefined,
       sentAtUnixMs: isSet(object.sentAtUnixMs)
         ? BigInt(object.sentAtUnixMs)
@@ -1288,6 +1671,12 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
     }
     if (message.holdingsSequence !== 0n) {
       obj.holdingsSequence = message.holdingsSequence.toString();
+    }
+    if (message.fillHeadroom !== 0) {
+      obj.fillHeadroom = Math.round(message.fillHeadroom);
+    }
+    if (message.manifest !== undefined) {
+      obj.manifest = ManifestProgress.toJSON(message.manifest);
     }
     if (message.headroom !== undefined) {
       obj.headroom = Headroom.toJSON(message.headroom);
@@ -1423,8 +1812,151 @@ export const Headroom: MessageFns<Headroom> = {
   },
 };
 
+function createBaseManifestProgress(): ManifestProgress {
+  return { version: 0n, objects: 0n, objectsHeld: 0n, bytes: 0n, bytesHeld: 0n };
+}
+
+export const ManifestProgress: MessageFns<ManifestProgress> = {
+  encode(message: ManifestProgress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.version);
+    }
+    if (message.objects !== 0n) {
+      if (BigInt.asUintN(64, message.objects) !== message.objects) {
+        throw new globalThis.Error("value provided for field message.objects of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.objects);
+    }
+    if (message.objectsHeld !== 0n) {
+      if (BigInt.asUintN(64, message.objectsHeld) !== message.objectsHeld) {
+        throw new globalThis.Error("value provided for field message.objectsHeld of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.objectsHeld);
+    }
+    if (message.bytes !== 0n) {
+      if (BigInt.asUintN(64, message.bytes) !== message.bytes) {
+        throw new globalThis.Error("value provided for field message.bytes of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.bytes);
+    }
+    if (message.bytesHeld !== 0n) {
+      if (BigInt.asUintN(64, message.bytesHeld) !== message.bytesHeld) {
+        throw new globalThis.Error("value provided for field message.bytesHeld of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.bytesHeld);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ManifestProgress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseManifestProgress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.objects = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.objectsHeld = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.bytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bytesHeld = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ManifestProgress {
+    return {
+      version: isSet(object.version) ? BigInt(object.version) : 0n,
+      objects: isSet(object.objects) ? BigInt(object.objects) : 0n,
+      objectsHeld: isSet(object.objectsHeld)
+        ? BigInt(object.objectsHeld)
+        : isSet(object.objects_held)
+        ? BigInt(object.objects_held)
+        : 0n,
+      bytes: isSet(object.bytes) ? BigInt(object.bytes) : 0n,
+      bytesHeld: isSet(object.bytesHeld)
+        ? BigInt(object.bytesHeld)
+        : isSet(object.bytes_held)
+        ? BigInt(object.bytes_held)
+        : 0n,
+    };
+  },
+
+  toJSON(message: ManifestProgress): unknown {
+    const obj: any = {};
+    if (message.version !== 0n) {
+      obj.version = message.version.toString();
+    }
+    if (message.objects !== 0n) {
+      obj.objects = message.objects.toString();
+    }
+    if (message.objectsHeld !== 0n) {
+      obj.objectsHeld = message.objectsHeld.toString();
+    }
+    if (message.bytes !== 0n) {
+      obj.bytes = message.bytes.toString();
+    }
+    if (message.bytesHeld !== 0n) {
+      obj.bytesHeld = message.bytesHeld.toString();
+    }
+    return obj;
+  },
+};
+
 function createBaseHeartbeatResponse(): HeartbeatResponse {
-  return { registerAgain: false, reportAllHoldings: false, manifestVersion: 0n };
+  return { registerAgain: false, reportAllHoldings: false, manifestVersion: 0n, tokenKeysVersion: "" };
 }
 
 export const HeartbeatResponse: MessageFns<HeartbeatResponse> = {
@@ -1440,6 +1972,9 @@ export const HeartbeatResponse: MessageFns<HeartbeatResponse> = {
         throw new globalThis.Error("value provided for field message.manifestVersion of type uint64 too large");
       }
       writer.uint32(24).uint64(message.manifestVersion);
+    }
+    if (message.tokenKeysVersion !== "") {
+      writer.uint32(34).string(message.tokenKeysVersion);
     }
     return writer;
   },
@@ -1481,6 +2016,14 @@ export const HeartbeatResponse: MessageFns<HeartbeatResponse> = {
             message.manifestVersion = reader.uint64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.tokenKeysVersion = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1510,6 +2053,11 @@ export const HeartbeatResponse: MessageFns<HeartbeatResponse> = {
         : isSet(object.manifest_version)
         ? BigInt(object.manifest_version)
         : 0n,
+      tokenKeysVersion: isSet(object.tokenKeysVersion)
+        ? globalThis.String(object.tokenKeysVersion)
+        : isSet(object.token_keys_version)
+        ? globalThis.String(object.token_keys_version)
+        : "",
     };
   },
 
@@ -1523,6 +2071,9 @@ export const HeartbeatResponse: MessageFns<HeartbeatResponse> = {
     }
     if (message.manifestVersion !== 0n) {
       obj.manifestVersion = message.manifestVersion.toString();
+    }
+    if (message.tokenKeysVersion !== "") {
+      obj.tokenKeysVersion = message.tokenKeysVersion;
     }
     return obj;
   },
@@ -1784,6 +2335,7 @@ function createBaseApplianceStatus(): ApplianceStatus {
     disks: [],
     requestHeadroom: 0,
     objectsHeld: 0,
+    manifest: undefined,
     headroom: undefined,
     unhealthy: "",
     safeToPowerOff: false,
@@ -1817,8 +2369,11 @@ export const ApplianceStatus: MessageFns<ApplianceStatus> = {
     if (message.objectsHeld !== 0) {
       writer.uint32(56).uint32(message.objectsHeld);
     }
+    if (message.manifest !== undefined) {
+      ManifestProgress.encode(message.manifest, writer.uint32(66).fork()).join();
+    }
     if (message.headroom !== undefined) {
-      Headroom.encode(message.headroom, writer.uint32(66).fork()).join();
+      Headroom.encode(message.headroom, writer.uint32(98).fork()).join();
     }
     if (message.unhealthy !== "") {
       writer.uint32(74).string(message.unhealthy);
@@ -1906,6 +2461,14 @@ export const ApplianceStatus: MessageFns<ApplianceStatus> = {
               break;
             }
 
+            message.manifest = ManifestProgress.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
             message.headroom = Headroom.decode(reader, reader.uint32());
             continue;
           }
@@ -1966,6 +2529,7 @@ export const ApplianceStatus: MessageFns<ApplianceStatus> = {
         : isSet(object.objects_held)
         ? globalThis.Number(object.objects_held)
         : 0,
+      manifest: isSet(object.manifest) ? ManifestProgress.fromJSON(object.manifest) : undefined,
       headroom: isSet(object.headroom) ? Headroom.fromJSON(object.headroom) : undefined,
       unhealthy: isSet(object.unhealthy) ? globalThis.String(object.unhealthy) : "",
       safeToPowerOff: isSet(object.safeToPowerOff)
@@ -2003,6 +2567,9 @@ export const ApplianceStatus: MessageFns<ApplianceStatus> = {
     }
     if (message.objectsHeld !== 0) {
       obj.objectsHeld = Math.round(message.objectsHeld);
+    }
+    if (message.manifest !== undefined) {
+      obj.manifest = ManifestProgress.toJSON(message.manifest);
     }
     if (message.headroom !== undefined) {
       obj.headroom = Headroom.toJSON(message.headroom);
@@ -2237,6 +2804,17 @@ export const FleetServiceService = {
     responseSerialize: (value: RenewLeaseResponse): Buffer => Buffer.from(RenewLeaseResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RenewLeaseResponse => RenewLeaseResponse.decode(value),
   },
+  /** Ends a playback early: from the next heartbeat on, no appliance takes tokens of this session. */
+  revokeSession: {
+    path: "/millrace.fleet.v1.FleetService/RevokeSession" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RevokeSessionRequest): Buffer => Buffer.from(RevokeSessionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RevokeSessionRequest => RevokeSessionRequest.decode(value),
+    responseSerialize: (value: RevokeSessionResponse): Buffer =>
+      Buffer.from(RevokeSessionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RevokeSessionResponse => RevokeSessionResponse.decode(value),
+  },
   /** The fleet as the control plane sees it now, Offline appliances included. */
   listAppliances: {
     path: "/millrace.fleet.v1.FleetService/ListAppliances" as const,
@@ -2276,6 +2854,8 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
   heartbeat: handleUnaryCall<HeartbeatRequest, HeartbeatResponse>;
   /** Extends what lets an appliance go on without the control plane. */
   renewLease: handleUnaryCall<RenewLeaseRequest, RenewLeaseResponse>;
+  /** Ends a playback early: from the next heartbeat on, no appliance takes tokens of this session. */
+  revokeSession: handleUnaryCall<RevokeSessionRequest, RevokeSessionResponse>;
   /** The fleet as the control plane sees it now, Offline appliances included. */
   listAppliances: handleUnaryCall<ListAppliancesRequest, ListAppliancesResponse>;
   /** What has changed in the fleet since the version the caller knows. For those who ask often: players' gateways, consoles. */
@@ -2337,6 +2917,22 @@ export interface FleetServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RenewLeaseResponse) => void,
+  ): ClientUnaryCall;
+  /** Ends a playback early: from the next heartbeat on, no appliance takes tokens of this session. */
+  revokeSession(
+    request: RevokeSessionRequest,
+    callback: (error: ServiceError | null, response: RevokeSessionResponse) => void,
+  ): ClientUnaryCall;
+  revokeSession(
+    request: RevokeSessionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RevokeSessionResponse) => void,
+  ): ClientUnaryCall;
+  revokeSession(
+    request: RevokeSessionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RevokeSessionResponse) => void,
   ): ClientUnaryCall;
   /** The fleet as the control plane sees it now, Offline appliances included. */
   listAppliances(
