@@ -74,6 +74,8 @@ export class ControlPlaneClient {
   readonly makePlan = this.#unary(() => this.#fillPlan.makePlan.bind(this.#fillPlan));
   readonly listMisses = this.#unary(() => this.#fillPlan.listMisses.bind(this.#fillPlan));
   readonly rankAppliances = this.#unary(() => this.#steering.rankAppliances.bind(this.#steering));
+  readonly releaseSession = this.#unary(() => this.#steering.releaseSession.bind(this.#steering));
+  readonly steerContent = this.#unary(() => this.#steering.steerContent.bind(this.#steering));
 
   /** Whether the connection stands; asking opens it. */
   isConnected(): boolean {

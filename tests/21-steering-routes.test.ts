@@ -74,7 +74,7 @@ test("announcements, better paths and withdrawals of a BGP neighbour move client
   const url = `grpc://127.0.0.1:${apiPort}`;
   const byNeighbor = routers.map(({ address }, at) => ({ address, site: sites[at]! }));
   const network = await openNetwork(t, { bgp: [{ url, neighbors: byNeighbor }] });
-  await network.waitFor("198.51.100.7", "isp-1 198.51.100.0/24", 20_000);
+  await network.waitFor("198.51.100.7", "isp-1 198.51.100.0/24", 45_000);
 
   await second.ask("global", "rib", "add", "198.51.100.0/25", ...via4, "-a", "ipv4");
   await network.waitFor("198.51.100.7", "isp-2 198.51.100.0/25");

@@ -6,6 +6,7 @@ import { announceReady, onStop } from "../../runtime/stop-signal.js";
 import { ControlPlaneClient } from "../control-plane-client.js";
 import { makeApiRoutes } from "./api-routes.js";
 import { TrustedProxies } from "./client-address.js";
+import { makeContentSteeringRoutes } from "./content-steering-routes.js";
 import { openHttpApp, type Route, type RouteAnswer } from "./http-app.js";
 import { openGatewayMetrics } from "./metrics.js";
 import { readPageRoutes } from "./page-routes.js";
@@ -34,6 +35,7 @@ export async function runGateway(settings: GatewaySettings): Promise<void> {
   const routes = new Map<string, Route>([
     ...readPageRoutes(packageRoot),
     ...makeApiRoutes({ client, metrics }),
+    ...makeContentSteeringRoutes(client),
     ["/healthz", ownRoute(() => text(200, "ok\n"))],
     [
       "/readyz",
