@@ -9,7 +9,7 @@ export interface ExplainOptions {
   controlPlane: string;
   client: string;
   title?: string;
-  path?: string;
+  object?: string;
   json?: true;
 }
 
@@ -54,10 +54,10 @@ export async function explainSteering(options: ExplainOptions): Promise<void> {
   }
 }
 
-async function pathsOf(client: ControlPlaneClient, { title, path }: ExplainOptions): Promise<string[]> {
-  if (path !== undefined) return [path];
+async function pathsOf(client: ControlPlaneClient, { title, object }: ExplainOptions): Promise<string[]> {
+  if (object !== undefined) return [object];
   if (title === undefined) {
-    throw new OperatingError("option-missing", "Cannot explain: say what the client plays, with --title ID or --path PATH");
+    throw new OperatingError("option-missing", "Cannot explain: say what the client plays, with --title ID or --object PATH");
   }
   const found = await client.getTitle({ titleId: title });
   return objectsForPlayback(found.title ?? { hlsPath: "", dashPath: "" }, found.objects).map(({ path }) => path);

@@ -5,6 +5,7 @@ import { OperatingError } from "../runtime/operating-error.js";
 import { operatingErrorOf } from "./call-errors.js";
 import { FillPlanServiceClient } from "./protocol/generated/millrace/fillplan/v1/fill_plan.js";
 import { CatalogServiceClient } from "./protocol/generated/millrace/catalog/v1/catalog.js";
+import { OperationServiceClient } from "./protocol/generated/millrace/operation/v1/operation.js";
 import { PlaybackServiceClient } from "./protocol/generated/millrace/playback/v1/playback.js";
 import { SteeringServiceClient } from "./protocol/generated/millrace/steering/v1/steering.js";
 
@@ -39,6 +40,7 @@ export class ControlPlaneClient {
   readonly #playback: PlaybackServiceClient;
   readonly #fillPlan: FillPlanServiceClient;
   readonly #steering: SteeringServiceClient;
+  readonly #operation: OperationServiceClient;
   #hasAnswered = false;
 
   /** Connects at the first call. @throws OperatingError "control-plane-url-invalid". */
@@ -60,6 +62,7 @@ export class ControlPlaneClient {
     this.#fillPlan = new FillPlanServiceClient(address, credentials.createInsecure(), shared);
     this.#playback = new PlaybackServiceClient(address, credentials.createInsecure(), shared);
     this.#steering = new SteeringServiceClient(address, credentials.createInsecure(), shared);
+    this.#operation = new OperationServiceClient(address, credentials.createInsecure(), shared);
   }
 
   readonly listAppliances = this.#unary(() => this.#fleet.listAppliances.bind(this.#fleet));
@@ -74,6 +77,11 @@ export class ControlPlaneClient {
   readonly makePlan = this.#unary(() => this.#fillPlan.makePlan.bind(this.#fillPlan));
   readonly listMisses = this.#unary(() => this.#fillPlan.listMisses.bind(this.#fillPlan));
   readonly rankAppliances = this.#unary(() => this.#steering.rankAppliances.bind(this.#steering));
+  readonly orderAppliance = this.#unary(() => this.#operation.orderAppliance.bind(this.#operation));
+  readonly scheduleMaintenance = this.#unary(() => this.#operation.scheduleMaintenance.bind(this.#operation));
+  readonly cancelMaintenance = this.#unary(() => this.#operation.cancelMaintenance.bind(this.#operation));
+  readonly listMaintenance = this.#unary(() => this.#operation.listMaintenance.bind(this.#operation));
+  readonly checkTurnUp = this.#unary(() => this.#operation.checkTurnUp.bind(this.#operation));
   readonly releaseSession = this.#unary(() => this.#steering.releaseSession.bind(this.#steering));
   readonly steerContent = this.#unary(() => this.#steering.steerContent.bind(this.#steering));
 

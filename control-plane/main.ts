@@ -17,6 +17,9 @@ import { ApplianceStore } from "./fleet/appliance-store.js";
 import { countFleet, logNewlyOffline, makeFleetService, restoreFleet } from "./fleet/fleet-service.js";
 import { FleetRegistry } from "./fleet/fleet-registry.js";
 import { HoldingsRegister } from "./fleet/holdings-register.js";
+import { makeOperationService } from "./fleet/operation-service.js";
+import { OperationStore } from "./fleet/operation-store.js";
+import { Operations } from "./fleet/operations.js";
 import { Numbering } from "./fleet/numbering.js";
 import { TokenKeyStore } from "./fleet/token-key-store.js";
 import { TokenKeys } from "./fleet/token-keys.js";
@@ -28,6 +31,7 @@ import { TitleGate } from "./fill-plan/title-gate.js";
 import { makePlaybackService } from "./playback/playback-service.js";
 import { CatalogServiceService } from "./protocol/generated/millrace/catalog/v1/catalog.js";
 import { FillPlanServiceService } from "./protocol/generated/millrace/fillplan/v1/fill_plan.js";
+import { OperationServiceService } from "./protocol/generated/millrace/operation/v1/operation.js";
 import { PlaybackServiceService } from "./protocol/generated/millrace/playback/v1/playback.js";
 import { SteeringServiceService } from "./protocol/generated/millrace/steering/v1/steering.js";
 import { openGrpcServer } from "./server.js";
@@ -127,6 +131,10 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     ? new UrlSigner({ keys: tokenKeys, clock, validForMs: settings.tokens.urlsValidFor, bindClients: settings.tokens.bindClients })
     : undefined;
   const knownAppliances = await restoreFleet({ registry, store: applianceStore });
+  const operationStore = new OperationStore(store);
+  const { turnUp } = settings.fleet;
+  const operations = new Operations({ registry, store: operationStore, turnUp, clock, log, onChange: (applianceId) => fleet.refresh(applianceId) });
+  await operations.follow();
 
   const server = await openGrpcServer(settings.listen, [
     {
@@ -136,7 +144,10 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
         holdings,
         store: applianceStore,
         manifestVersionOf: async ({ applianceId }) => (await planner.manifestOf(applianceId)).version,
-        onRegistered: () => planner.changed(),
+        onRegistered: (identity) => {
+          operations.apply(identity);
+          planner.changed();
+        },
         clock,
         heartbeatEveryMs: settings.fleet.heartbeatEvery,
         expiresAfterMs: settings.fleet.expiresAfter,
@@ -178,6 +189,17 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
       }),
     },
     {
+      definition: OperationServiceService,
+      implementation: makeOperationService(calls, {
+        registry,
+        store: operationStore,
+        operations,
+        prefixesOfSite: (siteId) => routing.table.countBySite().get(siteId) ?? 0,
+        clock,
+        log,
+      }),
+    },
+    {
       definition: CatalogServiceService,
       implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.changed(), clock, log }),
     },
@@ -202,6 +224,7 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   const watch = setInterval(() => {
     logNewlyOffline({ registry, log });
     ledger.expire(clock.monotonicMs());
+    void operations.follow();
   }, heartbeatEvery);
   const sweep = setInterval(() => {
     forgetOldKeys(store, clock.unixMs()).catch((error: unknown) => log.warn({ err: error }, "old idempotency keys stay for now"));

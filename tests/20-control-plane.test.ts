@@ -321,7 +321,7 @@ test("millrace steer explain prints ranks, rejections and the matched prefix, an
   assert.match(table.stdout, /Client 10\.1\.2\.3: matched prefix 10\.0\.0\.0\/8\nPlays title one \(3 objects\)/);
   assert.match(table.stdout, /1 .*near .*near-box[^]*2 .*far .*far-box[^]*C .*far-box .*holds nothing of the title/);
 
-  const asJson = JSON.parse((await explain("--client", "2001:db8::1", "--path", "one/video.mp4", "--json")).stdout) as {
+  const asJson = JSON.parse((await explain("--client", "2001:db8::1", "--object", "one/video.mp4", "--json")).stdout) as {
     matchedPrefix: unknown;
     ranked: { applianceId: string; rank: number }[];
     rejected: { letter: string }[];
@@ -345,7 +345,7 @@ test("millrace steer explain prints ranks, rejections and the matched prefix, an
     assert.equal(failed.code, 1);
     assert.match(failed.stderr, message);
   }
-  const nobody = await runMillrace(["steer", "explain", "--control-plane", "grpc://127.0.0.1:1", "--client", "::1", "--path", "x"]);
+  const nobody = await runMillrace(["steer", "explain", "--control-plane", "grpc://127.0.0.1:1", "--client", "::1", "--object", "x"]);
   assert.equal(nobody.code, 1);
   assert.match(nobody.stderr, /^Cannot ask the control plane at grpc:\/\/127\.0\.0\.1:1: it cannot be reached\n$/);
   assert.equal((await explain("--title", "one")).code, 2);

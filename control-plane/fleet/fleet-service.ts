@@ -31,7 +31,7 @@ export interface FleetServiceOptions {
   /** The version of the manifest that is in force for an appliance. */
   manifestVersionOf: (identity: ApplianceIdentity) => Promise<bigint>;
   /** An appliance is new, or has started again with other disks perhaps. */
-  onRegistered: () => void;
+  onRegistered: (identity: ApplianceIdentity) => void;
   clock: Clock;
   heartbeatEveryMs: number;
   expiresAfterMs: number;
@@ -86,7 +86,7 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
       const lease = leaseAtRegister(known, { nowUnixMs, validForMs: options.leaseValidForMs, newLeaseId: randomUUID });
       await store.save({ identity, lease }, nowUnixMs);
       registry.setLease(applianceId, lease);
-      if (verdict !== "same-boot") options.onRegistered();
+      if (verdict !== "same-boot") options.onRegistered(identity);
       const { siteId, clusterId, dataUrl, softwareVersion } = identity;
       log.info({ applianceId, bootId, siteId, clusterId, dataUrl, softwareVersion, verdict }, "appliance registered");
       return {

@@ -87,7 +87,8 @@ export function makeContentSteeringRoutes(client: ControlPlaneClient): Map<strin
     const manifest = {
       VERSION: 1,
       TTL: ttlSeconds,
-      "RELOAD-URI": serverUri(format, session, known),
+      // Absolute: shaka-player does not take a relative one.
+      "RELOAD-URI": `${request.origin}${serverUri(format, session, known)}`,
       "PATHWAY-PRIORITY": pathways.map(({ id }) => id),
       ...(clones.length > 0 && { "PATHWAY-CLONES": clones }),
     };

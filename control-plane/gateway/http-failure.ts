@@ -20,6 +20,7 @@ const statusOfCode: Readonly<Record<string, number>> = {
   "method-not-allowed": 405,
   "body-too-slow": 408,
   "title-unplayable": 409,
+  "steering-session-unknown": 404,
   "body-too-large": 413,
   "number-too-large": 500,
   "control-plane-failed": 502,

@@ -4,22 +4,22 @@
 //   {"k":"fleet","t":…,"boxes":[[number,"id","site","edge",network bits/s],…]}     at the start of each file and when a box comes
 //   {"k":"rank","t":…,"s":session,"c":client,"o":first path,"b":bits/s,"p":prefix,"r":[numbers, best first],"h":[1 where it holds all],"x":{"C":[…],"H":[…]}}
 //   {"k":"end","t":…,"s":session}                                                   released, or not renewed in time
-import { mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, openSync, closeSync } from "node:fs";
+import { open, rename, rm, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
-import sonicBoom from "sonic-boom";
 import type { Log } from "../../runtime/log.js";
-import { messageOf, OperatingError } from "../../runtime/operating-error.js";
+import { errnoOf, messageOf, OperatingError } from "../../runtime/operating-error.js";
 import type { ContentGroup } from "../fleet/content-group.js";
 import type { Decision } from "./decide.js";
 import type { SiteOrder } from "./route-table.js";
 import type { Box } from "./steering-fleet.js";
 
-/** Lines that are kept in memory until so many bytes are worth a write. */
-const writeBytesMin = 64 * 1024;
 /** Beyond it lines are dropped: a disk that is slow or full must not fill the memory. */
 const waitingBytesMax = 8 * 2 ** 20;
-/** A line is in the file after this at the latest. */
+/** A line is in the file after this, if the disk keeps up. */
 const flushEveryMs = 500;
+/** Lines of one write. */
+const writeBytesMax = 256 * 1024;
 
 export interface DecisionLogOptions {
   file: string;
@@ -50,47 +50,46 @@ export function openDecisionLog(
 
 export class DecisionLog {
   readonly #options: DecisionLogOptions;
-  readonly #out: sonicBoom.SonicBoom;
   readonly #timer: NodeJS.Timeout;
   readonly #known = new Set<number>();
   readonly #boxes: () => Iterable<Box>;
-  #bytes: number;
+  #waiting: string[] = [];
+  #waitingBytes = 0;
   #dropped = 0;
   #failing = false;
+  #handle: FileHandle | undefined;
+  #fileBytes = 0;
+  #lastUnixMs = 0;
+  #flushing: Promise<void> = Promise.resolve();
 
   /** @throws OperatingError "decision-log-unusable". */
   constructor(options: DecisionLogOptions, boxes: () => Iterable<Box>) {
-    const { file, log } = options;
+    const { file } = options;
     this.#options = options;
     this.#boxes = boxes;
     try {
       mkdirSync(dirname(file), { recursive: true });
-      this.#out = new sonicBoom.SonicBoom({ dest: file, append: true, sync: false, minLength: writeBytesMin, maxLength: waitingBytesMax });
-      this.#bytes = statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+      closeSync(openSync(file, "a"));
     } catch (error) {
       throw new OperatingError("decision-log-unusable", `Cannot write decision log ${file}: ${messageOf(error)}`, {
         source: file,
         cause: error,
       });
     }
-    this.#out.on("drop", () => this.#dropped++);
-    this.#out.on("error", (error: unknown) => {
-      if (!this.#failing) log.error({ file, error: messageOf(error) }, "decision log cannot be written; decisions go on");
-      this.#failing = true;
-    });
-    this.#out.on("write", () => (this.#failing = false));
-    this.#timer = setInterval(() => this.#out.flush(), flushEveryMs).unref();
+    this.#timer = setInterval(() => this.#flush(), flushEveryMs).unref();
   }
 
-  /** Lines that were not written because the disk did not keep up. */
+  /** Lines that were not written because the disk did not take them. */
   get dropped(): number {
     return this.#dropped;
   }
 
   write({ atUnixMs, sessionId, clientAddress, group, bitsPerSecond, order, decision }: LoggedDecision): void {
     const { ranked, rejected, letters } = decision;
-    if (ranked.some(({ number }) => !this.#known.has(number)) || rejected.some(({ number }) => !this.#known.has(number)))
-      this.#tellFleet(atUnixMs);
+    this.#lastUnixMs = atUnixMs;
+    if (ranked.some(({ number }) => !this.#known.has(number)) || rejected.some(({ number }) => !this.#known.has(number))) {
+      this.#line(this.#fleetLine());
+    }
     const withLetter = (letter: string) => rejected.filter((_, at) => letters[at] === letter).map(({ number }) => number);
     this.#line({
       k: "rank",
@@ -104,7 +103,6 @@ export class DecisionLog {
       h: ranked.map(({ number }) => (group.holdsAll(number) ? 1 : 0)),
       x: { C: withLetter("C"), H: withLetter("H") },
     });
-    if (this.#bytes > this.#options.bytesPerFile) this.#rotate();
   }
 
   writeEnd(atUnixMs: number, sessionId: string): void {
@@ -114,41 +112,81 @@ export class DecisionLog {
   /** Writes what waits and closes. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    await new Promise<void>((resolve) => {
-      this.#out.once("close", resolve);
-      this.#out.once("error", () => resolve());
-      this.#out.end();
-    });
+    this.#flush();
+    await this.#flushing;
+    await this.#handle?.close();
   }
 
-  #tellFleet(atUnixMs: number): void {
+  #fleetLine(): unknown {
     const boxes = [...this.#boxes()];
     for (const { number } of boxes) this.#known.add(number);
-    this.#line({ k: "fleet", t: atUnixMs, boxes: boxes.map((box) => [box.number, box.id, box.siteId, box.role, box.nicBitsPerSecond]) });
+    return { k: "fleet", t: this.#lastUnixMs, boxes: boxes.map((box) => [box.number, box.id, box.siteId, box.role, box.nicBitsPerSecond]) };
   }
 
   #line(value: unknown): void {
     const text = `${JSON.stringify(value)}\n`;
-    this.#bytes += text.length;
-    this.#out.write(text);
+    if (this.#waitingBytes + text.length > waitingBytesMax) {
+      this.#dropped++;
+      return;
+    }
+    this.#waiting.push(text);
+    this.#waitingBytes += text.length;
   }
 
-  #rotate(): void {
-    const { file, filesMax, log } = this.#options;
+  #flush(): void {
+    this.#flushing = this.#flushing.then(() => this.#writeWaiting());
+  }
+
+  async #writeWaiting(): Promise<void> {
+    const lines = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    let at = 0;
     try {
-      this.#out.flushSync();
-      rmSync(`${file}.${filesMax - 1}`, { force: true });
-      for (let at = filesMax - 2; at >= 1; at--) {
-        if (statSync(`${file}.${at}`, { throwIfNoEntry: false })) renameSync(`${file}.${at}`, `${file}.${at + 1}`);
+      while (at < lines.length) {
+        await this.#openFile();
+        let batch = "";
+        let end = at;
+        const room = Math.min(writeBytesMax, this.#options.bytesPerFile - this.#fileBytes);
+        // At least one, or a line longer than a file would wait for ever.
+        while (end < lines.length && (end === at || batch.length + lines[end]!.length <= room)) batch += lines[end++];
+        await this.#handle!.appendFile(batch);
+        this.#fileBytes += batch.length;
+        at = end;
+        this.#failing = false;
+        if (this.#fileBytes >= this.#options.bytesPerFile) await this.#rotate();
       }
-      if (filesMax > 1) renameSync(file, `${file}.1`);
-      else rmSync(file);
-      this.#out.reopen();
-      this.#known.clear();
     } catch (error) {
-      log.error({ file, error: messageOf(error) }, "decision log cannot be rotated");
+      this.#dropped += lines.length - at;
+      const { file, log } = this.#options;
+      if (!this.#failing) log.error({ file, error: messageOf(error) }, "decision log cannot be written; decisions go on");
+      this.#failing = true;
+      await this.#handle?.close().catch(() => {});
+      this.#handle = undefined;
     }
-    // Also after a failure: the next try comes when as much has been written again.
-    this.#bytes = 0;
+  }
+
+  /** Opens the file where it ends, and begins it with the fleet. */
+  async #openFile(): Promise<void> {
+    if (this.#handle) return;
+    this.#handle = await open(this.#options.file, "a");
+    this.#fileBytes = (await this.#handle.stat()).size;
+    const head = `${JSON.stringify(this.#fleetLine())}\n`;
+    await this.#handle.appendFile(head);
+    this.#fileBytes += head.length;
+  }
+
+  async #rotate(): Promise<void> {
+    const { file, filesMax } = this.#options;
+    await this.#handle?.close();
+    this.#handle = undefined;
+    await rm(filesMax === 1 ? file : `${file}.${filesMax - 1}`, { force: true });
+    for (let at = filesMax - 2; at >= 0; at--) {
+      const from = at === 0 ? file : `${file}.${at}`;
+      // One that is not there yet is no failure.
+      await rename(from, `${file}.${at + 1}`).catch((error: unknown) => {
+        if (errnoOf(error) !== "ENOENT") throw error;
+      });
+    }
   }
 }

@@ -13,13 +13,21 @@ const sessionsMax = 100_000;
 /** What each session has measured at each box, in bits per second. */
 export class ThroughputReports {
   readonly #sessions = new LRUCache<string, Map<string, number>>({ max: sessionsMax });
+  /** Session and box of the report before: the first from a box is often what the player starts from, before it has measured anything. */
+  readonly #firsts = new LRUCache<string, true>({ max: sessionsMax });
 
   note(sessionId: string, boxId: string, bitsPerSecond: number): void {
+    const key = `${sessionId} ${boxId}`;
+    if (!this.#firsts.has(key)) {
+      this.#firsts.set(key, true);
+      return;
+    }
     const reports = this.#sessions.get(sessionId) ?? new Map<string, number>();
     reports.set(boxId, bitsPerSecond);
     this.#sessions.set(sessionId, reports);
   }
 
+  /** By box, from the second report on. */
   of(sessionId: string): ReadonlyMap<string, number> {
     return this.#sessions.get(sessionId) ?? new Map<string, number>();
   }

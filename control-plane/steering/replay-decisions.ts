@@ -67,9 +67,14 @@ interface OpenSession {
 
 type Change = { at: number; box: string; bits: number; before: boolean };
 
-/** @param lines of the log, oldest first. */
-export function replayDecisions(lines: Iterable<string>, { without, sessionMaxMs }: ReplayOptions): Replay {
-  const replay: Replay = {
+/** Takes the lines of a log one by one, oldest first. */
+export class DecisionReplay {
+  readonly #options: ReplayOptions;
+  readonly #boxes = new Map<string, ReplayedBox>();
+  readonly #open = new Map<string, OpenSession>();
+  readonly #changes: Change[] = [];
+  #byNumber = new Map<number, ReplayedBox>();
+  readonly #replay: Replay = {
     sessions: 0,
     moved: 0,
     movedBytes: 0,
@@ -82,60 +87,59 @@ export function replayDecisions(lines: Iterable<string>, { without, sessionMaxMs
     boxes: [],
     badLines: 0,
   };
-  const boxes = new Map<string, ReplayedBox>();
-  let byNumber = new Map<number, ReplayedBox>();
-  const open = new Map<string, OpenSession>();
-  const changes: Change[] = [];
 
-  const end = (sessionId: string, at: number) => {
-    const session = open.get(sessionId);
-    if (!session) return;
-    open.delete(sessionId);
-    const endedAt = Math.min(Math.max(at, session.startedAt), session.startedAt + sessionMaxMs);
-    const bytes = ((endedAt - session.startedAt) * session.bitsPerSecond) / 8000;
-    if (session.fate !== "stays") replay.movedBytes += bytes;
-    if (session.fate === "misses") replay.missedBytes += bytes;
-    if (session.fate === "lost") replay.lostBytes += bytes;
-    for (const [box, before] of [
-      [session.before, true],
-      [session.now, false],
-    ] as const) {
-      if (box === undefined) continue;
-      changes.push(
-        { at: session.startedAt, box, bits: session.bitsPerSecond, before },
-        { at: endedAt, box, bits: -session.bitsPerSecond, before },
-      );
-    }
-  };
+  constructor(options: ReplayOptions) {
+    this.#options = options;
+  }
 
-  for (const text of lines) {
-    if (text === "") continue;
+  knowsSite(siteId: string): boolean {
+    return [...this.#boxes.values()].some((box) => box.siteId === siteId);
+  }
+
+  take(text: string): void {
+    if (text === "") return;
     const line = parseLine(text);
-    if (!line) {
-      replay.badLines++;
-      continue;
+    if (!line) this.#replay.badLines++;
+    else if (line.k === "fleet") this.#takeFleet(line);
+    else {
+      this.#replay.fromUnixMs ??= line.t;
+      this.#replay.untilUnixMs = line.t;
+      const known = this.#open.get(line.s);
+      // A session that is decided again leaves where it was.
+      this.#close(line.s, line.t);
+      if (line.k === "rank") this.#takeRank(line, known);
     }
-    if (line.k === "fleet") {
-      byNumber = new Map();
-      for (const [number, id, siteId, , network] of line.boxes) {
-        const box = boxes.get(id) ?? newBox(id);
-        Object.assign(box, { siteId, networkBitsPerSecond: network });
-        boxes.set(id, box);
-        byNumber.set(number, box);
-      }
-      continue;
+  }
+
+  /** What is still open ends at its greatest length. */
+  end(): Replay {
+    for (const sessionId of this.#open.keys()) this.#close(sessionId, Infinity);
+    addPeaks(this.#boxes, this.#changes);
+    this.#replay.boxes = [...this.#boxes.values()]
+      .filter(({ siteId }) => !this.#options.without.has(siteId))
+      .sort((a, b) => b.overloadedMs - a.overloadedMs || b.sessionsGained - a.sessionsGained || (a.id < b.id ? -1 : 1));
+    return this.#replay;
+  }
+
+  #takeFleet({ boxes }: FleetLine): void {
+    // Numbers are of one process: after a restart they mean others.
+    this.#byNumber = new Map();
+    for (const [number, id, siteId, , network] of boxes) {
+      const box = this.#boxes.get(id) ?? newBox(id);
+      Object.assign(box, { siteId, networkBitsPerSecond: network });
+      this.#boxes.set(id, box);
+      this.#byNumber.set(number, box);
     }
-    replay.fromUnixMs ??= line.t;
-    replay.untilUnixMs = line.t;
-    // A session that is decided again leaves where it was.
-    const known = open.get(line.s);
-    end(line.s, line.t);
-    if (line.k === "end") continue;
-    const ranked = line.r.map((number, at) => ({ box: byNumber.get(number), holds: line.h[at] === 1 }));
+  }
+
+  #takeRank(line: RankLine, known: OpenSession | undefined): void {
+    const { without } = this.#options;
+    const replay = this.#replay;
+    const ranked = line.r.map((number, at) => ({ box: this.#byNumber.get(number), holds: line.h[at] === 1 }));
     const first = ranked[0]?.box;
-    if (!known) replay.sessions++;
     const left = ranked.filter(({ box }) => box && !without.has(box.siteId));
     let fate: OpenSession["fate"] = "stays";
+    if (!known) replay.sessions++;
     if (first && without.has(first.siteId)) {
       fate = left.length === 0 ? "lost" : left[0]!.holds || !ranked[0]!.holds ? "moves" : "misses";
       if (!known || known.fate === "stays") {
@@ -145,14 +149,27 @@ export function replayDecisions(lines: Iterable<string>, { without, sessionMaxMs
         if (fate === "misses") replay.misses++;
       }
     }
-    open.set(line.s, { startedAt: line.t, bitsPerSecond: line.b, before: first?.id, now: left[0]?.box?.id, fate });
+    this.#open.set(line.s, { startedAt: line.t, bitsPerSecond: line.b, before: first?.id, now: left[0]?.box?.id, fate });
   }
-  for (const sessionId of [...open.keys()]) end(sessionId, Infinity);
-  addPeaks(boxes, changes);
-  replay.boxes = [...boxes.values()]
-    .filter(({ siteId }) => !without.has(siteId))
-    .sort((a, b) => b.overloadedMs - a.overloadedMs || b.sessionsGained - a.sessionsGained || (a.id < b.id ? -1 : 1));
-  return replay;
+
+  #close(sessionId: string, at: number): void {
+    const session = this.#open.get(sessionId);
+    if (!session) return;
+    this.#open.delete(sessionId);
+    const { startedAt, bitsPerSecond, fate } = session;
+    const endedAt = Math.min(Math.max(at, startedAt), startedAt + this.#options.sessionMaxMs);
+    const bytes = ((endedAt - startedAt) * bitsPerSecond) / 8000;
+    if (fate !== "stays") this.#replay.movedBytes += bytes;
+    if (fate === "misses") this.#replay.missedBytes += bytes;
+    if (fate === "lost") this.#replay.lostBytes += bytes;
+    for (const [box, before] of [
+      [session.before, true],
+      [session.now, false],
+    ] as const) {
+      if (box === undefined) continue;
+      this.#changes.push({ at: startedAt, box, bits: bitsPerSecond, before }, { at: endedAt, box, bits: -bitsPerSecond, before });
+    }
+  }
 }
 
 function addPeaks(boxes: ReadonlyMap<string, ReplayedBox>, changes: Change[]): void {

@@ -3,6 +3,7 @@ import type { Migration } from "kysely";
 import { fillPlanTables } from "./fill-plan-tables.js";
 import { firstTables } from "./first-tables.js";
 import { idempotencyTables } from "./idempotency-tables.js";
+import { operationTables } from "./operation-tables.js";
 import { tokenKeyTables } from "./token-key-tables.js";
 
 /**
@@ -15,5 +16,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0001-first-tables": firstTables,
   "0002-idempotency": idempotencyTables,
   "0040-token-keys": tokenKeyTables,
+  "0041-operations": operationTables,
   "0050-fill-plan": fillPlanTables,
 };
