@@ -27,6 +27,8 @@ export interface MadeUpFleetOptions {
   clock: Clock;
   limits?: Partial<SteeringOptions["limits"]>;
   decisionLog?: SteeringOptions["decisionLog"];
+  /** Default 6 s. */
+  expiresAfterMs?: number;
 }
 
 const bootId = "boot-1";
@@ -39,9 +41,9 @@ export class MadeUpFleet {
   readonly ledger = new SessionLedger({ validForMs: 60_000 });
   readonly steering: Steering;
 
-  constructor({ clock, limits, decisionLog }: MadeUpFleetOptions) {
+  constructor({ clock, limits, decisionLog, expiresAfterMs = 6000 }: MadeUpFleetOptions) {
     const numbers = new Numbering();
-    this.registry = new FleetRegistry({ clock, expiresAfterMs: 6000 });
+    this.registry = new FleetRegistry({ clock, expiresAfterMs });
     this.holdings = new HoldingsRegister(numbers);
     const onSite = (siteId: string) => {
       if (!this.routes.hasSite(siteId)) this.routes.setSite({ siteId, rank: Infinity });

@@ -1,4 +1,5 @@
 // SteeringService over gRPC, and the steering words of the protocol.
+import { LRUCache } from "lru-cache";
 import type { Clock } from "../../runtime/clock.js";
 import { OperatingError } from "../../runtime/operating-error.js";
 import { readTitle } from "../catalog/catalog-service.js";
@@ -10,7 +11,7 @@ import {
   type RejectedAppliance,
   type SteeringServiceServer,
 } from "../protocol/generated/millrace/steering/v1/steering.js";
-import type { Holds } from "../fleet/holdings-register.js";
+import type { Holds, WantedObject } from "../fleet/holdings-register.js";
 import { objectsForPlayback } from "../playback/playback-answer.js";
 import type { UrlSigner } from "../playback/url-signer.js";
 import type { ServiceCalls } from "../service-calls.js";
@@ -21,6 +22,9 @@ import type { RankOptions, RejectedCandidate, Steering } from "./steering.js";
 /** Rejections in one answer; a person reads them. */
 const rejectedMax = 200;
 const sessionIdMaxLength = 64;
+/** What was asked for lately, and for how long a title that is published anew is ranked by its old version. */
+const wantedKeptMax = 10_000;
+const wantedKeptMs = 1000;
 
 export interface SteeringServiceOptions {
   steering: Steering;
@@ -35,6 +39,23 @@ export interface SteeringServiceOptions {
 
 export function makeSteeringService(calls: ServiceCalls, options: SteeringServiceOptions): SteeringServiceServer {
   const { steering, catalog, sessions, signer, throughput, contentSteeringTtlMs, clock } = options;
+  const kept = new LRUCache<string, Promise<WantedObject[]>>({ max: wantedKeptMax, ttl: wantedKeptMs });
+  /** With the versions that the catalog has of them, which it is not asked for each player. */
+  const wantedOf = (paths: readonly string[]): Promise<WantedObject[]> => {
+    const key = paths.join("\n");
+    let wanted = kept.get(key);
+    if (!wanted) {
+      wanted = catalog.etagsOf(paths).then((etags) =>
+        paths.map((path) => {
+          const etag = etags.get(path);
+          return etag === undefined ? { path } : { path, etag };
+        }),
+      );
+      kept.set(key, wanted);
+      wanted.catch(() => kept.delete(key));
+    }
+    return wanted;
+  };
   return {
     rankAppliances: calls.unary(async ({ clientAddress, paths, everyBox, sessionId, bitsPerSecond }) => {
       if (paths.length === 0 || paths.length > objectsPerTitleMax) {
@@ -48,11 +69,7 @@ export function makeSteeringService(calls: ServiceCalls, options: SteeringServic
         if (why !== undefined) throw new OperatingError("invalid-argument", `Cannot rank appliances: path ${why}`);
       }
       checkSessionId(sessionId);
-      const etags = await catalog.etagsOf(paths);
-      const wanted = paths.map((path) => {
-        const etag = etags.get(path);
-        return etag === undefined ? { path } : { path, etag };
-      });
+      const wanted = await wantedOf(paths);
       const rankOptions: RankOptions = { everyBox };
       if (sessionId !== "") rankOptions.sessionId = sessionId;
       if (bitsPerSecond > 0n) rankOptions.bitsPerSecond = Number(bitsPerSecond);

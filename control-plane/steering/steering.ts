@@ -17,7 +17,7 @@ import type { Box, SteeringFleet } from "./steering-fleet.js";
 
 export interface RankedCandidate {
   candidate: Pick<Box, "id" | "siteId" | "dataUrl"> & { holds: Holds };
-  /** Why it stands where it stands, for a person. */
+  /** Why it stands where it stands, for a person; empty unless every box was asked for. */
   reason: string;
 }
 
@@ -116,13 +116,14 @@ export class Steering {
     const group = this.groupOf(wanted);
     const { decision, order } = this.decideFor(clientAddress, group, options);
     const rate = options.bitsPerSecond ?? limits.nominalBitsPerSecond;
-    const sites = new Map(order.sites.map((site) => [site.siteId, site]));
+    const explains = options.everyBox === true;
+    const sites = new Map(explains ? order.sites.map((site) => [site.siteId, site]) : []);
     const address = parseAddress(clientAddress)!;
     const ranked = decision.ranked.map((box): RankedCandidate => {
       const holds = holdings.holdsOfGroup(box.id, group);
       return {
         candidate: { id: box.id, siteId: box.siteId, dataUrl: box.dataUrl, holds },
-        reason: whyRanked(box, { holds, site: sites.get(box.siteId)!, address, rate }),
+        reason: explains ? whyRanked(box, { holds, site: sites.get(box.siteId)!, address, rate }) : "",
       };
     });
     const longest = order.sites[0]?.route?.lengthBits;

@@ -123,7 +123,7 @@ export interface RankedAppliance {
   siteId: string;
   dataUrl: string;
   holds: Holds;
-  /** Why it stands where it stands, for a person. */
+  /** Why it stands where it stands, for a person; empty unless `every_box` is asked for. */
   reason: string;
 }
 
