@@ -17,6 +17,7 @@ export const counterTable = {
   status405: { name: "millrace_responses_total", labels: { status: "405" } },
   status412: { name: "millrace_responses_total", labels: { status: "412" } },
   status416: { name: "millrace_responses_total", labels: { status: "416" } },
+  status508: { name: "millrace_responses_total", labels: { status: "508" } },
   status502: { name: "millrace_responses_total", labels: { status: "502" } },
   status503: { name: "millrace_responses_total", labels: { status: "503" } },
   status504: { name: "millrace_responses_total", labels: { status: "504" } },
@@ -43,6 +44,14 @@ export const counterTable = {
   responsesBroken: { name: "millrace_responses_aborted_total", labels: { by: "appliance" } },
   /** Goes up and down: a gauge, not a counter. */
   underWay: { name: "millrace_responses_under_way" },
+  /** A gauge: requests by which other appliances fill. */
+  fillRequestsUnderWay: { name: "millrace_fill_requests_under_way" },
+  fillRequestsRefused: {
+    name: "millrace_fill_requests_refused_total",
+    labels: { reason: "busy" },
+    help: "Requests of other appliances that were refused. busy: they ask other sources; give this appliance more headroom if it stays so. loop: appliances name each other as upstreams; look at their settings.",
+  },
+  fillRequestsLooped: { name: "millrace_fill_requests_refused_total", labels: { reason: "loop" } },
   chunksFromMemory: {
     name: "millrace_chunks_served_total",
     labels: { from: "memory" },
@@ -75,6 +84,18 @@ export const counterTable = {
     help: "Serving workers that ended by a bug and were started again. Not 0: report the stack that the log has.",
   },
   fetches: { name: "millrace_fill_fetches_total", help: "Chunks asked for upstream." },
+  fetchesHedged: {
+    name: "millrace_fill_fetches_hedged_total",
+    help: "Chunks that a second source was asked for because the first was late. It rises: look at the sources in /status.",
+  },
+  fetchesLeft: {
+    name: "millrace_fill_fetches_left_total",
+    help: "Fetches that were given up because every client that waited had left.",
+  },
+  sourcesBusy: {
+    name: "millrace_fill_sources_busy_total",
+    help: "Fetches that a source refused because it had too much to do. It stays high: there is too little to fill from.",
+  },
   fetchedBytes: { name: "millrace_fill_fetched_bytes_total", help: "Bytes of chunks that came from upstream and were right." },
   fetchesFailed: { name: "millrace_fill_fetches_failed_total", help: "Fetches that ended without the chunk; the next upstream is asked." },
   chunksWrong: {

@@ -1,6 +1,8 @@
 // What the threads of an appliance say to each other. Plain data, sent by structured clone.
 import type { MessagePort } from "node:worker_threads";
 import type { TokenKey } from "../fill-protocol/token-key.js";
+import type { RankedSources } from "./fill/escalation.js";
+import type { SourceStatus } from "./fill/source-health.js";
 import type { DiskDescription } from "./disk/disk-set.js";
 import type { ObjectRecord } from "./object.js";
 import type { TokenRules } from "./serve/token-checker.js";
@@ -17,25 +19,33 @@ export const fillFailures = {
   busy: 503,
   /** The object has a newer version now; what was asked for is no more to be had. */
   "version-changed": 502,
+  /** The request came through this appliance already, or would wait for itself. */
+  loop: 508,
 } as const;
 
 export type FillFailure = keyof typeof fillFailures;
 
 export type DescribeOutcome = { object: ObjectRecord } | { failure: FillFailure };
 
-/** `frame` is pinned once for the thread that asked. */
+/** `frame` holds all of the chunk, and is pinned once for the thread that asked. */
 export type FetchOutcome = { frame: number } | { failure: FillFailure };
 
 /** From a serving worker to the fill worker. `id` comes back with the answer. */
 export type ServeToFill =
-  | { type: "describe"; id: number; path: string; hops: number; refresh: boolean }
-  | { type: "fetch"; id: number; object: ObjectRecord; chunk: number; hops: number }
+  | { type: "describe"; id: number; path: string; via: readonly string[]; refresh: boolean }
+  | { type: "fetch"; id: number; object: ObjectRecord; chunk: number; via: readonly string[] }
+  /** Nobody waits for the answer to "fetch" `id` any more. It comes all the same. */
+  | { type: "leave"; id: number }
   | { type: "digests"; id: number; object: ObjectRecord }
   /** A slot that did not hold what the index said. */
   | { type: "bad-slot"; objectKey: Uint8Array; chunk: number; diskNumber: number; slot: number };
 
 export type FillToServe =
   | { type: "described"; id: number; outcome: DescribeOutcome }
+  /** The frame is being filled: see `FrameArena.validBytesOf`. It is pinned once for the thread that asked. */
+  | { type: "arriving"; id: number; frame: number }
+  /** There are more bytes in that frame now. */
+  | { type: "arrived"; id: number }
   | { type: "fetched"; id: number; outcome: FetchOutcome }
   | { type: "digests"; id: number; digests: Uint8Array | undefined }
   /** The object has a newer version, or is gone: look again before the next answer. */
@@ -50,7 +60,22 @@ export interface FillProgress {
   bytesHeld: number;
   /** Objects that could not be filled in the last round, with why; at most 20. */
   failed: { path: string; reason: string }[];
+  state: FillState;
+  /** Objects that nobody may be asked for yet who has them. */
+  waiting: number;
+  /** Over the last seconds. */
+  bytesPerSecond: number;
+  /** At that rate; null when nothing moves. */
+  etaSeconds: number | null;
+  /** When the next fill window opens, or a moment ago when one is open; null: not within two days. */
+  opensUnixMs: number | null;
+  underWay: { path: string; bytes: number; bytesHeld: number; urgent: boolean }[];
+  sources: SourceStatus[];
 }
+
+/** out-of-hours: no fill window is open, and nothing urgent is lacking. waiting: for sources that have what is lacking. */
+export const fillStates = ["filling", "done", "paused", "out-of-hours", "waiting"] as const;
+export type FillState = (typeof fillStates)[number];
 
 /** What of the manifest the disks keep, and what was cut off because it is larger than its share of them. */
 export interface ManifestKept {
@@ -66,7 +91,9 @@ export interface ManifestKept {
 export type MainToFill =
   /** There is a new manifest in `file`. */
   | { type: "manifest"; file: string }
-  | { type: "sources"; id: number; urls: string[] }
+  /** Undefined: the control plane does not answer. */
+  | { type: "sources"; id: number; ranked: RankedSources | undefined }
+  | { type: "pause-fill"; paused: boolean }
   /** The keys to sign tokens for other appliances with, from now on. */
   | { type: "token-keys"; keys: readonly TokenKey[] }
   | DiskMessage

@@ -12,8 +12,10 @@ import { SlotWriter } from "./disk/slot-writer.js";
 import type { FillToMain, MainToFill } from "./fill-messages.js";
 import { DiskEmptier } from "./fill/disk-emptier.js";
 import { DiskScrubber } from "./fill/disk-scrubber.js";
+import { FillPace, WriteBudgets } from "./fill/fill-pace.js";
 import { FillService } from "./fill/fill-service.js";
 import { FillTokenSource } from "./fill/fill-token-source.js";
+import { FillWindows, parseTimeOfDay } from "./fill/fill-window.js";
 import { openUpstream } from "./fill/open-upstream.js";
 import { PurgeSweeper } from "./fill/purge-sweeper.js";
 import { ChunkIndex } from "./index/chunk-index.js";
@@ -46,12 +48,17 @@ const disks = new DiskSet(data.disks, data.diskStates);
 const index = new ChunkIndex(settings.index, settings.chunk);
 const writer = new SlotWriter(geometry, new SlabFiles(geometry, "write"));
 const onHeldChanged = (paths: readonly string[]) => tell({ type: "held-changed", paths: [...paths] });
+const upstreams = settings.upstreams.map((upstream) =>
+  openUpstream(upstream, upstream.url.startsWith("appliance:") ? { ...http, sign: fillSign } : http),
+);
 const service = new FillService({
+  applianceId: data.applianceId,
   arena,
   chunkBytes: settings.chunk,
   counters: counterRow(data.counters, data.thread),
   demandShare: settings.disk.demandShare,
   disks,
+  geometry,
   hits: new ChunkHits(data.hits, systemClock),
   index,
   log,
@@ -59,11 +66,32 @@ const service = new FillService({
   fetchesMax: settings.fill.fetches,
   waitingFetchesMax: settings.fill.waiting,
   manifestFetchesMax: settings.fill.manifestFetches,
+  hedgeAfterMs: settings.fill.hedgeAfter,
+  totalTimeoutMs: settings.fill.totalTimeout,
   // Sources are appliances, whatever their scheme.
-  openSource: (url) => openUpstream({ url }, { ...http, sign: fillSign }),
+  openSource: (url, applianceId) =>
+    openUpstream({ url }, { ...http, kind: "appliance", ...(applianceId !== "" && { applianceId }), sign: fillSign }),
   toMain: tell,
-  upstreams: settings.upstreams.map((upstream) =>
-    openUpstream(upstream, upstream.url.startsWith("appliance:") ? { ...http, sign: fillSign } : http),
+  upstreams,
+  pace: new FillPace({
+    clock: systemClock,
+    bytesPerSecond: settings.fill.maxBytesPerSecond ?? 0,
+    upstreamBytesPerSecond: new Map(
+      upstreams.flatMap(({ name }, place) => {
+        const limit = settings.upstreams[place]!.maxBytesPerSecond;
+        return limit === undefined ? [] : [[name, limit]];
+      }),
+    ),
+    budgets: new WriteBudgets({
+      clock: systemClock,
+      disks,
+      bytesPerSecondMax: settings.fill.maxDiskBytesPerSecond ?? 0,
+      readP99LimitMs: settings.fill.readP99Limit,
+    }),
+  }),
+  windows: new FillWindows(
+    settings.fill.windows.map(({ from, to }) => ({ fromMinute: parseTimeOfDay(from)!, toMinute: parseTimeOfDay(to)! })),
+    settings.fill.timeZone,
   ),
   writer,
 });
@@ -83,6 +111,7 @@ const emptier = new DiskEmptier({
   arena,
   chunkBytes: settings.chunk,
   disks,
+  geometry,
   index,
   reader,
   store,
@@ -90,7 +119,16 @@ const emptier = new DiskEmptier({
   onProgress: (progress) => tell({ type: "emptying", progress }),
   log,
 });
-const scrubber = new DiskScrubber({ chunkBytes: settings.chunk, disks, index, reader, store, roundMs: settings.scrub.every, log });
+const scrubber = new DiskScrubber({
+  chunkBytes: settings.chunk,
+  disks,
+  geometry,
+  index,
+  reader,
+  store,
+  roundMs: settings.scrub.every,
+  log,
+});
 
 parentPort!.on("message", (message: MainToFill) => {
   switch (message.type) {

@@ -14,6 +14,7 @@ import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
 import { DiskInventory } from "./agent/disk-inventory.js";
+import { EscalationFile } from "./agent/escalation-file.js";
 import { HeatJournal } from "./agent/heat-journal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
@@ -27,7 +28,7 @@ import { DiskMonitor } from "./disk/disk-monitor.js";
 import { ioThreadsOf, readsPerDiskOf } from "./disk/io-threads.js";
 import { openDisks } from "./disk/open-disks.js";
 import { probeDisk } from "./disk/probe-disk.js";
-import { slabGeometryOf } from "./disk/slab-geometry.js";
+import { fullSlotsPerExtent, slabGeometryOf } from "./disk/slab-geometry.js";
 import type { FillProgress, FillToMain, MainToFill, ManifestKept } from "./fill-messages.js";
 import { openUpstream } from "./fill/open-upstream.js";
 import { allocateHeat, HeatCollector, type ObjectHeatSums } from "./heat-table.js";
@@ -47,6 +48,8 @@ import type { FillWorkerData } from "./worker-data.js";
 
 /** Heads of requests may be this long; beyond it the answer is 431. Signed URLs and CMCD headers need more than the engine's 4 KiB. */
 const requestHeadBytesMax = 16_384;
+/** Hits are counted in so many bytes for each extent, which is four whole chunks or many short ones; see chunk-hits.ts. */
+const hitBytesPerExtent = 16;
 /** Workers are given this long to close after the drain; then the process ends anyway. Everything acknowledged is on disk by then. */
 const closeTimeoutMs = 2000;
 /** Often enough that a crash costs little and the tables of the workers do not fill up. */
@@ -66,7 +69,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   // Mistyped URLs are found here, by name, and not in a worker.
   for (const upstream of settings.upstreams)
     await openUpstream(upstream, { connections: 1, connectTimeoutMs: 1, silenceTimeoutMs: 1 }).close();
-  const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url);
+  const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url, settings.controlPlane.key);
   await lockIndex(settings.index);
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
@@ -92,8 +95,8 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const counters = allocateCounters(settings.workers + 1);
   const vitals = allocateVitals(settings.workers);
   const port = await takePort(settings.listen.host, settings.listen.port);
-  const hits = allocateChunkHits(disks.disks.reduce((sum, { slotCount }) => sum + slotCount, 0));
-  const shared = { arena: arenaMemory, counters, vitals, diskStates: disks.memory, hits, readsPerDisk: readsPerDisk.reads };
+  const hits = allocateChunkHits(disks.disks.reduce((sum, { extentCount }) => sum + extentCount * hitBytesPerExtent, 0));
+  const shared = { applianceId, arena: arenaMemory, counters, vitals, diskStates: disks.memory, hits, readsPerDisk: readsPerDisk.reads };
   const heatMemory = allocateHeat(settings.workers);
 
   let whyNotReady: "starting" | "draining" | undefined = "starting";
@@ -101,6 +104,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   let progress: FillProgress | undefined;
   let kept: ManifestKept | undefined;
   let member: FleetMember | undefined;
+  let heat: HeatJournal | undefined;
   let inventory: DiskInventory | undefined;
   let serving: ServeWorkers | undefined;
   const monitor = new DiskMonitor({
@@ -135,13 +139,13 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     log,
   });
   const registry = openApplianceMetrics({
+    fillProgress: () => progress,
     arena,
     counters,
     vitals,
     workers: settings.workers,
     disks,
     monitor,
-    slotBytes: geometry.slotBytes,
     manifestKept: () => kept,
   });
   const bootId = randomUUID();
@@ -182,6 +186,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       disks: storage.statuses(),
       manifest: kept ? manifestStatusOf(kept) : null,
       fill: progress ?? null,
+      heat: heat ? { reportsWaiting: heat.counts.waiting, reportsDropped: heat.counts.dropped } : null,
     }),
     actions: {
       "/disks/add": (body) => whenLive(() => storage.addDisk(body)),
@@ -191,9 +196,15 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         if (whyNotReady !== "draining") process.kill(process.pid, "SIGTERM");
         return { state: "draining", deadlineSeconds: settings.drain.deadline / 1000 };
       },
+      "/fill/pause": async () => pauseFill(true),
+      "/fill/resume": async () => pauseFill(false),
       "/purge": (body) => whenLive(() => storage.purge(body)),
     },
   });
+  const pauseFill = (paused: boolean) => {
+    tellFill({ type: "pause-fill", paused });
+    return { paused };
+  };
   const whenLive = async (action: () => Promise<unknown>) => {
     if (whyNotReady) throw new OperatingError("not-ready", `Cannot do this now: the appliance is ${whyNotReady}`, { retryable: true });
     return action();
@@ -245,7 +256,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     tellFill({ type: "token-keys", keys: rules.keys });
   };
   const manifest = new ManifestFile(settings.index);
-  const heat = new HeatJournal({ folder: join(settings.index, "heat"), clock: systemClock, log, intervalMs: settings.heat.interval });
+  heat = new HeatJournal({ folder: join(settings.index, "heat"), clock: systemClock, log, intervalMs: settings.heat.interval });
   const heatCollector = new HeatCollector(heatMemory, settings.workers);
   const collectHeat = () => {
     const collected = new Map<string, ObjectHeatSums>();
@@ -256,7 +267,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const heldBytes = () =>
     disks.disks
       .filter(({ diskNumber }) => !disks.isAway(diskNumber))
-      .reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
+      .reduce((sum, { diskNumber }) => sum + disks.usedBytesOf(diskNumber), 0);
   const self: ApplianceSelf = {
     identity: () => ({
       applianceId: applianceId!,
@@ -268,7 +279,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       capacityBytes: BigInt(
         disks.disks
           .filter(({ diskNumber }) => !disks.isLost(diskNumber))
-          .reduce((sum, { slotCount }) => sum + slotCount * settings.chunk, 0),
+          .reduce((sum, { extentCount }) => sum + extentCount * fullSlotsPerExtent * settings.chunk, 0),
       ),
       chunkBytes: settings.chunk,
       softwareVersion: packageVersion,
@@ -290,7 +301,10 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     requestHeadroom: () =>
       whyNotReady ? 0 : Math.max(0, settings.workers * settings.limits.requestsPerWorker - sumCounter(counters, "underWay")),
     headroom: () => headroom.read(),
-    fillHeadroom: () => self.requestHeadroom(),
+    fillHeadroom: () =>
+      whyNotReady
+        ? 0
+        : Math.max(0, settings.workers * settings.limits.fillRequestsPerWorker - sumCounter(counters, "fillRequestsUnderWay")),
     fillProgress: () => progress,
     isDraining: () => whyNotReady === "draining",
   };
@@ -334,6 +348,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         }
       },
       manifest,
+      escalation: new EscalationFile(join(settings.index, "escalation.json")),
       onManifest: () => tellFill({ type: "manifest", file: manifest.path }),
       heat,
     });
@@ -344,7 +359,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     else if (message.type === "emptying") void storage.noteEmptying(message.progress);
     else if (message.type === "ask-sources") {
       const { id, path } = message;
-      void (member?.rankSources(path) ?? Promise.resolve([])).then((urls) => tellFill({ type: "sources", id, urls }));
+      void Promise.resolve(member?.rankSources(path)).then((ranked) => tellFill({ type: "sources", id, ranked }));
     }
   });
   // By the manifest of before until the control plane has another.
@@ -370,7 +385,6 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       },
       log,
     });
-  announceReady({ port, adminPort: admin.port, dataUrl });
 
   onStop(async (reason) => {
     log.info({ reason }, "draining");
@@ -397,6 +411,8 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       endNow();
     }
   });
+  // Last: whoever waits for this may send a signal at once.
+  announceReady({ port, adminPort: admin.port, dataUrl });
 }
 
 function manifestStatusOf({ version, objectsKept, chunks, chunksMax, objectsCut, bytesCut }: ManifestKept) {

@@ -4,8 +4,12 @@ import { counterPlace, counterRow, counterTable, sumCounter, type CounterName } 
 import { diskStates, type DiskSet } from "./disk/disk-set.js";
 import type { DiskMonitor } from "./disk/disk-monitor.js";
 import type { ManifestKept } from "./fill-messages.js";
+import { fillStates, type FillProgress } from "./fill-messages.js";
 import type { FrameArena } from "./memory/frame-arena.js";
 import { loopDelayBoundsMs, readVitals, type Vitals } from "./thread-vitals.js";
+
+/** Rows of the counters that go up and down. */
+const gauges: ReadonlySet<CounterName> = new Set<CounterName>(["underWay", "fillRequestsUnderWay"]);
 
 type CounterRow = { name: string; labels?: Record<string, string>; help?: string };
 
@@ -15,8 +19,9 @@ export interface ApplianceMetricsOptions {
   vitals: SharedArrayBuffer;
   workers: number;
   disks: DiskSet;
+  /** Undefined before the first manifest. */
+  fillProgress: () => FillProgress | undefined;
   monitor: DiskMonitor;
-  slotBytes: number;
   /** What of the manifest is kept; undefined before there is one. */
   manifestKept: () => ManifestKept | undefined;
 }
@@ -28,14 +33,14 @@ export function openApplianceMetrics({
   vitals,
   workers,
   disks,
+  fillProgress,
   monitor,
-  slotBytes,
   manifestKept,
 }: ApplianceMetricsOptions): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
 
-  const rows = (Object.entries(counterTable) as [CounterName, CounterRow][]).filter(([name]) => name !== "underWay");
+  const rows = (Object.entries(counterTable) as [CounterName, CounterRow][]).filter(([name]) => !gauges.has(name));
   const families = new Map<string, typeof rows>();
   for (const row of rows) families.set(row[1].name, [...(families.get(row[1].name) ?? []), row]);
   for (const [name, members] of families) {
@@ -88,12 +93,72 @@ export function openApplianceMetrics({
     (worker) => readVitals(vitals, worker).heapTotalBytes,
   );
   gauge({
+    name: "millrace_fill_requests_under_way",
+    help: "Responses under way to other appliances that fill from this one. At its limit they are sent to other sources.",
+    collect() {
+      this.set(sumCounter(counters, "fillRequestsUnderWay"));
+    },
+  });
+  const ofFill = (name: string, help: string, read: (progress: FillProgress) => number) =>
+    gauge({
+      name,
+      help,
+      collect() {
+        const progress = fillProgress();
+        if (progress) this.set(read(progress));
+      },
+    });
+  ofFill("millrace_fill_manifest_bytes", "Bytes of the objects that the manifest names.", ({ bytes }) => bytes);
+  ofFill(
+    "millrace_fill_manifest_held_bytes",
+    "Of these, what is held. It stays behind: look at `millrace fill status`.",
+    ({ bytesHeld }) => bytesHeld,
+  );
+  ofFill("millrace_fill_waiting_objects", "Objects of the manifest for which no source may be asked yet.", ({ waiting }) => waiting);
+  gauge({
+    name: "millrace_fill_state",
+    help: "1 for the state that the fill of the manifest is in.",
+    labelNames: ["state"],
+    collect() {
+      const progress = fillProgress();
+      for (const state of fillStates) this.set({ state }, progress?.state === state ? 1 : 0);
+    },
+  });
+  const perSource = (name: string, help: string, read: (source: FillProgress["sources"][number]) => number) =>
+    gauge({
+      name,
+      help,
+      labelNames: ["source"],
+      collect() {
+        this.reset();
+        for (const source of fillProgress()?.sources ?? []) this.set({ source: source.source }, read(source));
+      },
+    });
+  perSource("millrace_fill_source_bytes", "Bytes that a source has given since the start.", ({ bytes }) => bytes);
+  perSource("millrace_fill_source_failures", "Fetches that a source has failed since the start.", ({ failures }) => failures);
+  perSource(
+    "millrace_fill_source_lies",
+    "Answers of a source with wrong bytes, too few, or of another range. Not 0: it alters data; take it out.",
+    ({ lies }) => lies,
+  );
+  perSource("millrace_fill_source_paused", "1 while a source is not asked because of what it did.", ({ pausedForMs }) =>
+    Number(pausedForMs > 0),
+  );
+  gauge({
     name: "millrace_frames",
     help: "Frames of memory by use. pinned close to the sum of the others: give the appliance more ram.",
     labelNames: ["use"],
     collect() {
       const { free, small, main, pinned } = arena.counts();
       for (const [use, count] of Object.entries({ free, small, main, pinned })) this.set({ use }, count);
+    },
+  });
+  gauge({
+    name: "millrace_memory_blocks",
+    help: "Blocks of memory, of one full chunk each, by the size of the frames that they are cut into. It follows what is asked for.",
+    labelNames: ["frame_bytes"],
+    collect() {
+      for (const { frameBytes, blocks } of arena.counts().sizes) this.set({ frame_bytes: String(frameBytes) }, blocks);
     },
   });
   gauge({
@@ -116,11 +181,12 @@ export function openApplianceMetrics({
       },
     });
   perDisk("millrace_disk_capacity_bytes", "What a disk may hold, by its setting.", ({ capacityBytes }) => capacityBytes);
-  perDisk("millrace_disk_used_bytes", "Slots in use on a disk.", ({ diskNumber }) => disks.usedSlotsOf(diskNumber) * slotBytes);
+  perDisk("millrace_disk_used_bytes", "Slots in use on a disk.", ({ diskNumber }) => disks.usedBytesOf(diskNumber));
+  perDisk("millrace_disk_chunks", "Chunks on a disk.", ({ diskNumber }) => disks.usedSlotsOf(diskNumber));
   perDisk(
     "millrace_disk_kept_bytes",
     "Slots of a disk that hold what the manifest names; the rest of the used ones may be evicted.",
-    ({ diskNumber }) => disks.keptSlotsOf(diskNumber) * slotBytes,
+    ({ diskNumber }) => disks.keptBytesOf(diskNumber),
   );
   perDisk(
     "millrace_disk_bad_slots",

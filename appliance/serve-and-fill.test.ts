@@ -57,6 +57,8 @@ async function openApp(context: TestContext, origin: ScriptedUpstream, options: 
     miss: "fill",
     redirectBase: "",
     requestsMax: 100,
+    fillRequestsMax: 100,
+    readAheadChunks: 2,
     clients: new ClientRules({ allow: [], deny: [] }),
     tokens,
   });

@@ -41,11 +41,13 @@ try {
   const disks = new DiskSet(data.disks, data.diskStates);
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
-  const files = new SlabFiles(geometry, settings.limits.directReads && data.arena.atPages ? "read-direct" : "read");
+  const files = new SlabFiles(geometry, "read");
+  const directFiles = settings.limits.directReads && data.arena.atPages ? new SlabFiles(geometry, "read-direct") : undefined;
   const reader = new SlotReader({
     disks,
     geometry,
     files,
+    directFiles,
     readsPerDiskMax: data.readsPerDisk,
     waitingPerDiskMax: settings.limits.waitingReadsPerDisk,
     deadlineMs: settings.limits.diskReadTimeout,
@@ -65,6 +67,7 @@ try {
     counters,
     disks,
     fill,
+    geometry,
     miss: settings.miss,
     hits: new ChunkHits(data.hits, systemClock),
     index,
@@ -77,6 +80,7 @@ try {
   const accessLog = settings.accessLog && new AccessLog(settings.accessLog.path, { counters, onError });
   const redirect = settings.upstreams.find(({ url }) => /^https?:/.test(url))?.url ?? "";
   const handler = new RequestHandler({
+    applianceId: data.applianceId,
     arena,
     chunkBytes: settings.chunk,
     counters,
@@ -87,6 +91,8 @@ try {
     miss: settings.miss,
     redirectBase: redirect.endsWith("/") ? redirect : `${redirect}/`,
     requestsMax: settings.limits.requestsPerWorker,
+    fillRequestsMax: settings.limits.fillRequestsPerWorker,
+    readAheadChunks: settings.fill.readAhead,
     accessLog,
     clients,
     tokens,
@@ -107,6 +113,7 @@ try {
       const { pins, frames } = arena.held();
       if ((pins > 0 || frames > 0 || fill.waiting > 0) && performance.now() < deadlineMs) return void setTimeout(settle, lookEveryMs);
       counters[counterPlace.underWay] = 0;
+      counters[counterPlace.fillRequestsUnderWay] = 0;
       const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
       tell({ type: "crashed", error: stack, pinsTakenBack: arena.takeBackPins(), framesLost: frames });
       close();
@@ -133,7 +140,8 @@ try {
         if (!disks.find(message.disk.diskNumber)) disks.add(message.disk);
         return;
       case "disk-closed":
-        return files.closeDisk(disks.find(message.diskNumber)!.path);
+        for (const open of [files, directFiles]) open?.closeDisk(disks.find(message.diskNumber)!.path);
+        return;
       case "purged":
         finder.forgetAll();
         return tell({ type: "purge-seen" });

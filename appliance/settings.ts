@@ -3,7 +3,8 @@ import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { logLevels } from "../runtime/log.js";
 import { byteSizeSetting, durationSetting } from "../runtime/settings-file.js";
-import { slabGeometryOf } from "./disk/slab-geometry.js";
+import { fullSlotsPerExtent, slabGeometryOf } from "./disk/slab-geometry.js";
+import { isTimeZone, parseTimeOfDay } from "./fill/fill-window.js";
 import { frameCountMin } from "./memory/frame-arena.js";
 import { parseClientPrefix } from "./serve/client-prefix.js";
 import { unknownVariablesOf } from "./serve/secure-link.js";
@@ -20,6 +21,8 @@ const workersMax = 64;
 /** Slot headers and the frame table are made for chunks up to this. */
 const chunkBytesMax = 64 * 2 ** 20;
 
+const timeOfDay = z.string().refine((text) => parseTimeOfDay(text) !== undefined, "Expected a time of day such as 02:00, to 24:00");
+
 const fillSettings = z
   .strictObject({
     /** Chunks fetched at once for requests and manifest together. */
@@ -34,6 +37,28 @@ const fillSettings = z
     connectTimeout: durationSetting().default(2000),
     /** Longest silence of an upstream before it is given up for the next. */
     silenceTimeout: durationSetting().default(10_000),
+    /** A source that has not given a chunk by then is not given up, but the next one is asked as well. Sources that are known to be faster are given less. */
+    hedgeAfter: durationSetting().default(1000),
+    /** Longest time for one chunk over all sources: a source that sends a byte now and then is no reason to wait for ever. */
+    totalTimeout: durationSetting().default(30_000),
+    /** Chunks of the range that a response is sending which are asked for before their turn, when they come from upstream. */
+    readAhead: z.number().int().min(0).max(64).default(2),
+    /** Hours in which the manifest is filled, by the clock on the wall; none: always. Urgent objects are filled at any hour. */
+    windows: z
+      .array(z.strictObject({ from: timeOfDay, to: timeOfDay }))
+      .max(24)
+      .default([]),
+    /** Whose clock on the wall: an IANA name; by default the system's. */
+    timeZone: z
+      .string()
+      .refine(isTimeZone, "Expected the name of a time zone, such as Europe/Berlin")
+      .default(() => Intl.DateTimeFormat().resolvedOptions().timeZone),
+    /** What the manifest takes at most, of all sources together; without it as fast as it goes. */
+    maxBytesPerSecond: byteSizeSetting().optional(),
+    /** What the manifest writes to one disk at most; without it only reads limit it. */
+    maxDiskBytesPerSecond: byteSizeSetting().optional(),
+    /** A disk whose reads have a p99 above this is written to less, down to 4 MiB a second. */
+    readP99Limit: durationSetting().default(50),
   })
   .prefault({});
 
@@ -126,6 +151,8 @@ export const applianceSettings = z
           endpoint: z.string().optional(),
           /** For s3. */
           region: z.string().optional(),
+          /** What the manifest takes from it at most per second. Requests are not held back. */
+          maxBytesPerSecond: byteSizeSetting().optional(),
         }),
       )
       .max(64),
@@ -136,7 +163,16 @@ export const applianceSettings = z
       .prefault({}),
     /** Chunks that a player names in CMCD (nor, nrr) as its next are brought into memory before it asks. */
     cmcd: z.strictObject({ warm: z.boolean().default(true) }).prefault({}),
-    controlPlane: z.strictObject({ url: z.string() }).optional(),
+    controlPlane: z
+      .strictObject({
+        url: z.string(),
+        /** Shows who we are where the control plane asks: millrace control-plane appliance-key --id ID. */
+        key: z
+          .string()
+          .regex(/^[\w-]{43}$/, "Expected the output of millrace control-plane appliance-key")
+          .optional(),
+      })
+      .optional(),
     site: z
       .strictObject({ id: name, cluster: name.optional(), role: z.enum(["edge", "storage"]).default("edge") })
       .prefault({ id: "site-1" }),
@@ -153,6 +189,8 @@ export const applianceSettings = z
       .strictObject({
         /** Responses under way at once in one worker; each holds at most one frame. */
         requestsPerWorker: z.number().int().min(1).max(1_000_000).default(20_000),
+        /** Of these, requests by which other appliances fill; beyond it they get 503 and ask another source. */
+        fillRequestsPerWorker: z.number().int().min(0).max(1_000_000).default(256),
         /** Objects that one worker keeps at hand; about 1 KiB each. */
         objectsPerWorker: z.number().int().min(1).max(10_000_000).default(100_000),
         /** Reads that one worker has under way at one disk: enough to keep it busy, few enough that others get their turn. */
@@ -194,16 +232,16 @@ export const applianceSettings = z
       });
     }
     const paths = new Set<string>();
-    const { slotBytes } = slabGeometryOf(settings.chunk);
+    const { extentBytes } = slabGeometryOf(settings.chunk);
     for (const [place, disk] of settings.disks.entries()) {
       if (paths.has(disk.path))
         context.addIssue({ code: "custom", path: ["disks", place, "path"], message: `${disk.path} is named twice` });
       paths.add(disk.path);
-      if (disk.size < slotBytes) {
+      if (disk.size < extentBytes) {
         context.addIssue({
           code: "custom",
           path: ["disks", place, "size"],
-          message: `Expected room for at least one slot of ${slotBytes} bytes: a header of 4 KiB and a chunk in whole pages`,
+          message: `Expected room for at least one extent of ${extentBytes} bytes: ${fullSlotsPerExtent} chunks with their headers, in whole pages`,
         });
       }
     }

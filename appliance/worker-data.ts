@@ -9,6 +9,8 @@ import type { ApplianceSettings } from "./settings.js";
 
 interface WorkerData {
   settings: ApplianceSettings;
+  /** What this appliance calls itself to others. */
+  applianceId: string;
   arena: FrameArenaMemory;
   counters: SharedArrayBuffer;
   /** See thread-vitals.ts; a row for each serving worker. */

@@ -6,10 +6,15 @@ import type { DoctorOptions } from "./examine-box.js";
 export function doctorCommand(): Command {
   return new Command("doctor")
     .summary("check whether a box is fit to serve")
-    .description("Checks an appliance on this machine: ports, TLS, clock, disks, upstreams and their rate, routes. With --control-plane also from there.")
+    .description(
+      "Checks an appliance on this machine: ports, TLS, clock, disks, upstreams and their rate, routes. With --control-plane also from there.",
+    )
     .requiredOption("--config <file>", "the appliance's settings file")
     .option("--admin <url>", "admin port of the running appliance", defaultAdminUrl)
-    .option("--control-plane <url>", "let this control plane check the box too, and turn it up when all is green (default: that of the settings)")
+    .option(
+      "--control-plane <url>",
+      "let this control plane check the box too, and turn it up when all is green (default: that of the settings)",
+    )
     .option("--probe <path>", "an object that the upstreams have: their rate is measured with it")
     .option("--min-rate <megabits>", "what an upstream must give to be green, in Mb/s", "100")
     .option("--json", "print JSON instead of a table")

@@ -31,7 +31,8 @@ const probeMs = 5000;
 /** @throws OperatingError "doctor-red" when a check is red. */
 export async function examineBox(options: DoctorOptions): Promise<void> {
   const minMegabits = Number(options.minRate);
-  if (!(minMegabits > 0)) throw new OperatingError("option-invalid", `Cannot examine the box: --min-rate must be above 0: received ${options.minRate}`);
+  if (!(minMegabits > 0))
+    throw new OperatingError("option-invalid", `Cannot examine the box: --min-rate must be above 0: received ${options.minRate}`);
   const settings = readSettingsFile(options.config, applianceSettings);
   const own: Check[] = [checkCertificate(settings), ...settings.disks.map(({ path, size }) => checkDisk(path, size))];
   const running = await checkAppliance(options.admin);
@@ -52,7 +53,9 @@ export async function examineBox(options: DoctorOptions): Promise<void> {
   }
   const red = [...own, ...fromServer].filter(({ passed }) => !passed).length;
   if (options.json) {
-    process.stdout.write(`${JSON.stringify({ applianceId: running.applianceId ?? null, box: own, server: fromServer, turnedUp, red }, null, 2)}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ applianceId: running.applianceId ?? null, box: own, server: fromServer, turnedUp, red }, null, 2)}\n`,
+    );
   } else {
     const table = new Table({ head: ["from", "check", "", "found"], style: { head: [], border: [] } });
     for (const { name, passed, found } of own) table.push(["box", name, passed ? "green" : "RED", found]);
@@ -124,7 +127,10 @@ async function checkUpstream(url: string, probe: string | undefined, minMegabits
   if (!/^https?:/.test(base)) return { name, passed: true, found: "not asked: its requests are signed" };
   const startedAtMs = performance.now();
   try {
-    const target = new URL(probe === undefined ? "" : probe.split("/").map(encodeURIComponent).join("/"), base.endsWith("/") ? base : `${base}/`);
+    const target = new URL(
+      probe === undefined ? "" : probe.split("/").map(encodeURIComponent).join("/"),
+      base.endsWith("/") ? base : `${base}/`,
+    );
     const response = await fetch(target, { signal: AbortSignal.timeout(probeMs) });
     // Without an object any answer says that it is there.
     if (probe === undefined) {

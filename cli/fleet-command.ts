@@ -5,7 +5,9 @@ import type { Asked, MaintenanceOptions } from "./fleet-orders.js";
 const controlPlaneOption = () => new Option("--control-plane <url>", "the control plane to ask").default("grpc://127.0.0.1:7000");
 
 export function fleetCommand(): Command {
-  const fleet = new Command("fleet").summary("see, drain and turn up appliances").description("Sees, drains and turns up the appliances of a fleet.");
+  const fleet = new Command("fleet")
+    .summary("see, drain and turn up appliances")
+    .description("Sees, drains and turns up the appliances of a fleet.");
   fleet
     .command("list")
     .summary("every appliance with its state")
@@ -19,7 +21,10 @@ export function fleetCommand(): Command {
     .description("Sends no more players to an appliance until `fleet resume`; those that play are moved by content steering.")
     .option("--reason <text>", "for whoever looks at the fleet", "")
     .addOption(controlPlaneOption())
-    .addHelpText("after", "\nExample:\n  millrace fleet drain 5b7c… --reason 'power supply'\n\n`millrace fleet list` says when its power may go.")
+    .addHelpText(
+      "after",
+      "\nExample:\n  millrace fleet drain 5b7c… --reason 'power supply'\n\n`millrace fleet list` says when its power may go.",
+    )
     .action(async (appliance: string, options: Asked & { reason: string }) =>
       (await import("./fleet-orders.js")).orderDrain(appliance, { ...options, drain: true }),
     );
@@ -30,7 +35,10 @@ export function fleetCommand(): Command {
     .action(async (appliance: string, options: Asked) =>
       (await import("./fleet-orders.js")).orderDrain(appliance, { ...options, drain: false, reason: "" }),
     );
-  const maintenance = fleet.command("maintenance").summary("drain from then to then").description("Drains an appliance or a whole site from then to then.");
+  const maintenance = fleet
+    .command("maintenance")
+    .summary("drain from then to then")
+    .description("Drains an appliance or a whole site from then to then.");
   maintenance
     .command("add")
     .description("Plans a maintenance, up to three months ahead. Times are ISO 8601, such as 2027-01-31T02:00:00Z.")

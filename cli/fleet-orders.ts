@@ -33,7 +33,10 @@ export async function listFleet({ controlPlane, json }: Asked): Promise<void> {
   process.stdout.write(rows.length === 0 ? "No appliance has registered yet.\n" : `${table.toString()}\n`);
 }
 
-export async function orderDrain(applianceId: string, { controlPlane, drain, reason }: Asked & { drain: boolean; reason: string }): Promise<void> {
+export async function orderDrain(
+  applianceId: string,
+  { controlPlane, drain, reason }: Asked & { drain: boolean; reason: string },
+): Promise<void> {
   await withControlPlane(controlPlane, (client) => client.orderAppliance({ applianceId, drain, reason }));
   process.stdout.write(drain ? `${applianceId} drains: no more players are sent there\n` : `${applianceId} serves again\n`);
 }
@@ -64,7 +67,8 @@ export async function listMaintenance({ controlPlane, json }: Asked): Promise<vo
   }));
   if (json) return print(rows);
   const table = newTable(["id", "of", "from", "until", "reason"]);
-  for (const { id, applianceId, siteId, from, until, reason } of rows) table.push([id, siteId === "" ? applianceId : `site ${siteId}`, from, until, reason]);
+  for (const { id, applianceId, siteId, from, until, reason } of rows)
+    table.push([id, siteId === "" ? applianceId : `site ${siteId}`, from, until, reason]);
   process.stdout.write(rows.length === 0 ? "No maintenance is planned.\n" : `${table.toString()}\n`);
 }
 

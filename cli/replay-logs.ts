@@ -26,13 +26,17 @@ export async function replayLogs(logs: readonly string[], { without, sessionMax,
     try {
       for await (const line of createInterface({ input: createReadStream(log), crlfDelay: Infinity })) replaying.take(line);
     } catch (error) {
-      throw new OperatingError("decision-log-unreadable", `Cannot read decision log ${log}: ${messageOf(error)}`, { source: log, cause: error });
+      throw new OperatingError("decision-log-unreadable", `Cannot read decision log ${log}: ${messageOf(error)}`, {
+        source: log,
+        cause: error,
+      });
     }
   }
   const replay = replaying.end();
   if (replay.sessions === 0) throw new OperatingError("decision-log-empty", `Cannot replay: there is no decision in ${logs.join(", ")}`);
   const unknown = without.filter((site) => !replaying.knowsSite(site));
-  if (unknown.length > 0) throw new OperatingError("site-unknown", `Cannot replay: no appliance of site ${unknown.join(", ")} is in the log`);
+  if (unknown.length > 0)
+    throw new OperatingError("site-unknown", `Cannot replay: no appliance of site ${unknown.join(", ")} is in the log`);
   process.stdout.write(json ? `${JSON.stringify(replay, null, 2)}\n` : asText(replay, without));
 }
 

@@ -33,7 +33,9 @@ Examples:
   steer
     .command("replay <log...>")
     .summary("play a decision log again without a site")
-    .description("Plays logged decisions again as if sites were gone: what moves, who gets more than its network carries, what nobody left holds.")
+    .description(
+      "Plays logged decisions again as if sites were gone: what moves, who gets more than its network carries, what nobody left holds.",
+    )
     .requiredOption("--without <site...>", "sites that are gone")
     .option("--session-max <duration>", "how long a session lasts whose end is not in the log", "2h")
     .option("--json", "print JSON instead of tables")

@@ -9,6 +9,25 @@ import { storeErrorOf } from "./store/store-error.js";
 const statusOfCode: Readonly<Record<string, status>> = {
   "invalid-argument": status.INVALID_ARGUMENT,
   "page-token-invalid": status.INVALID_ARGUMENT,
+  unauthenticated: status.UNAUTHENTICATED,
+  "access-token-invalid": status.UNAUTHENTICATED,
+  "access-token-expired": status.UNAUTHENTICATED,
+  "refresh-token-invalid": status.UNAUTHENTICATED,
+  "refresh-token-reused": status.UNAUTHENTICATED,
+  "session-ended": status.UNAUTHENTICATED,
+  "credentials-wrong": status.UNAUTHENTICATED,
+  forbidden: status.PERMISSION_DENIED,
+  "account-disabled": status.PERMISSION_DENIED,
+  "account-locked": status.RESOURCE_EXHAUSTED,
+  "rate-limited": status.RESOURCE_EXHAUSTED,
+  "login-busy": status.UNAVAILABLE,
+  "email-token-invalid": status.FAILED_PRECONDITION,
+  "device-limit-reached": status.FAILED_PRECONDITION,
+  "profile-limit-reached": status.FAILED_PRECONDITION,
+  "profile-last": status.FAILED_PRECONDITION,
+  "account-unknown": status.NOT_FOUND,
+  "device-unknown": status.NOT_FOUND,
+  "profile-unknown": status.NOT_FOUND,
   "title-unknown": status.NOT_FOUND,
   "object-unknown": status.NOT_FOUND,
   "appliance-unknown": status.NOT_FOUND,
@@ -22,6 +41,25 @@ const statusOfCode: Readonly<Record<string, status>> = {
   "too-many-revoked": status.RESOURCE_EXHAUSTED,
   "no-token-key": status.UNAVAILABLE,
   "title-not-live": status.FAILED_PRECONDITION,
+  "billing-account-unknown": status.NOT_FOUND,
+  "invoice-unknown": status.NOT_FOUND,
+  "plan-unknown": status.NOT_FOUND,
+  "subscription-unknown": status.NOT_FOUND,
+  "payment-declined": status.FAILED_PRECONDITION,
+  "payment-method-missing": status.FAILED_PRECONDITION,
+  "subscription-missing": status.FAILED_PRECONDITION,
+  "subscription-unpaid": status.FAILED_PRECONDITION,
+  "subscription-paused": status.FAILED_PRECONDITION,
+  "streams-taken": status.RESOURCE_EXHAUSTED,
+  "webhook-refused": status.UNAUTHENTICATED,
+  "account-in-use": status.FAILED_PRECONDITION,
+  "coupon-refused": status.FAILED_PRECONDITION,
+  "plan-same": status.FAILED_PRECONDITION,
+  "refund-refused": status.FAILED_PRECONDITION,
+  "subscription-exists": status.ALREADY_EXISTS,
+  "subscription-state": status.FAILED_PRECONDITION,
+  "payment-provider-away": status.UNAVAILABLE,
+  "billing-off": status.UNAVAILABLE,
   "fleet-full": status.RESOURCE_EXHAUSTED,
   "holdings-full": status.RESOURCE_EXHAUSTED,
   "no-appliance-live": status.UNAVAILABLE,
@@ -42,6 +80,7 @@ export function callStatusOf(error: unknown): Partial<StatusObject> & { code: st
   if (!known) return { code: status.INTERNAL, details: "Cannot answer: internal error, see the control plane's log" };
   const code = statusOfCode[known.code] ?? status.INTERNAL;
   const info: ErrorInfo = { reason: known.code, domain, metadata: { retryable: String(known.retryable) } };
+  if (known.retryAfterMs !== undefined) info.metadata["retryAfterMs"] = String(known.retryAfterMs);
   if (known.source !== undefined) info.metadata["source"] = known.source;
   const metadata = new Metadata();
   const detail = { typeUrl: errorInfoType, value: Buffer.from(ErrorInfo.encode(info).finish()) };
@@ -56,9 +95,11 @@ export function callStatusOf(error: unknown): Partial<StatusObject> & { code: st
 export function operatingErrorOf(error: ServiceError, url: string): OperatingError {
   const info = errorInfoOf(error);
   if (info) {
+    const retryAfterMs = Number(info.metadata["retryAfterMs"]);
     return new OperatingError(info.reason, error.details || messageOf(error), {
       source: info.metadata["source"] ?? url,
       retryable: info.metadata["retryable"] === "true",
+      ...(Number.isFinite(retryAfterMs) && { retryAfterMs }),
       cause: error,
     });
   }

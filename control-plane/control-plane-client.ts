@@ -3,9 +3,11 @@ import { connectivityState, credentials, Metadata, type CallOptions, type Client
 import { FleetServiceClient } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { OperatingError } from "../runtime/operating-error.js";
 import { operatingErrorOf } from "./call-errors.js";
+import { BillingServiceClient } from "./protocol/generated/millrace/billing/v1/billing.js";
 import { FillPlanServiceClient } from "./protocol/generated/millrace/fillplan/v1/fill_plan.js";
 import { CatalogServiceClient } from "./protocol/generated/millrace/catalog/v1/catalog.js";
 import { OperationServiceClient } from "./protocol/generated/millrace/operation/v1/operation.js";
+import { LoginServiceClient } from "./protocol/generated/millrace/login/v1/login.js";
 import { PlaybackServiceClient } from "./protocol/generated/millrace/playback/v1/playback.js";
 import { SteeringServiceClient } from "./protocol/generated/millrace/steering/v1/steering.js";
 
@@ -24,6 +26,18 @@ type UnaryMethod<Request, Response> = (
 
 export interface ControlPlaneClientOptions {
   deadlineMs?: number;
+  /** Ours, where the control plane has one for us in authentication.services. */
+  serviceSecret?: string;
+}
+
+/** What goes with a call beside its request; empty and left out are the same. */
+export interface CallFacts {
+  requestId?: string;
+  /** "Bearer ACCESS-TOKEN". */
+  authorization?: string;
+  /** The player's, when we stand in between. */
+  clientAddress?: string;
+  idempotencyKey?: string;
 }
 
 /** "127.0.0.1:7000" of "grpc://127.0.0.1:7000"; undefined when `url` is not such a URL. */
@@ -35,16 +49,19 @@ export function parseControlPlaneUrl(url: string): string | undefined {
 export class ControlPlaneClient {
   readonly url: string;
   readonly #deadlineMs: number;
+  readonly #serviceSecret: string;
   readonly #fleet: FleetServiceClient;
   readonly #catalog: CatalogServiceClient;
   readonly #playback: PlaybackServiceClient;
   readonly #fillPlan: FillPlanServiceClient;
   readonly #steering: SteeringServiceClient;
   readonly #operation: OperationServiceClient;
+  readonly #login: LoginServiceClient;
+  readonly #billing: BillingServiceClient;
   #hasAnswered = false;
 
   /** Connects at the first call. @throws OperatingError "control-plane-url-invalid". */
-  constructor(url: string, { deadlineMs = callDeadlineMsDefault }: ControlPlaneClientOptions = {}) {
+  constructor(url: string, { deadlineMs = callDeadlineMsDefault, serviceSecret = "" }: ControlPlaneClientOptions = {}) {
     const address = parseControlPlaneUrl(url);
     if (address === undefined) {
       throw new OperatingError(
@@ -54,6 +71,7 @@ export class ControlPlaneClient {
     }
     this.url = url;
     this.#deadlineMs = deadlineMs;
+    this.#serviceSecret = serviceSecret;
     const options = { "grpc.initial_reconnect_backoff_ms": reconnectFirstMs, "grpc.max_reconnect_backoff_ms": reconnectMaxMs };
     this.#fleet = new FleetServiceClient(address, credentials.createInsecure(), options);
     // All services over one connection.
@@ -63,6 +81,8 @@ export class ControlPlaneClient {
     this.#playback = new PlaybackServiceClient(address, credentials.createInsecure(), shared);
     this.#steering = new SteeringServiceClient(address, credentials.createInsecure(), shared);
     this.#operation = new OperationServiceClient(address, credentials.createInsecure(), shared);
+    this.#login = new LoginServiceClient(address, credentials.createInsecure(), shared);
+    this.#billing = new BillingServiceClient(address, credentials.createInsecure(), shared);
   }
 
   readonly listAppliances = this.#unary(() => this.#fleet.listAppliances.bind(this.#fleet));
@@ -84,6 +104,42 @@ export class ControlPlaneClient {
   readonly checkTurnUp = this.#unary(() => this.#operation.checkTurnUp.bind(this.#operation));
   readonly releaseSession = this.#unary(() => this.#steering.releaseSession.bind(this.#steering));
   readonly steerContent = this.#unary(() => this.#steering.steerContent.bind(this.#steering));
+  readonly signUp = this.#unary(() => this.#login.signUp.bind(this.#login));
+  readonly verifyEmail = this.#unary(() => this.#login.verifyEmail.bind(this.#login));
+  readonly signIn = this.#unary(() => this.#login.signIn.bind(this.#login));
+  readonly refresh = this.#unary(() => this.#login.refresh.bind(this.#login));
+  readonly signOut = this.#unary(() => this.#login.signOut.bind(this.#login));
+  readonly requestPasswordReset = this.#unary(() => this.#login.requestPasswordReset.bind(this.#login));
+  readonly resetPassword = this.#unary(() => this.#login.resetPassword.bind(this.#login));
+  readonly changePassword = this.#unary(() => this.#login.changePassword.bind(this.#login));
+  readonly getAccount = this.#unary(() => this.#login.getAccount.bind(this.#login));
+  readonly removeDevice = this.#unary(() => this.#login.removeDevice.bind(this.#login));
+  readonly createProfile = this.#unary(() => this.#login.createProfile.bind(this.#login));
+  readonly updateProfile = this.#unary(() => this.#login.updateProfile.bind(this.#login));
+  readonly deleteProfile = this.#unary(() => this.#login.deleteProfile.bind(this.#login));
+  readonly chooseProfile = this.#unary(() => this.#login.chooseProfile.bind(this.#login));
+  readonly listAuditEvents = this.#unary(() => this.#login.listAuditEvents.bind(this.#login));
+  readonly listKeys = this.#unary(() => this.#login.listKeys.bind(this.#login));
+  readonly findAccount = this.#unary(() => this.#login.findAccount.bind(this.#login));
+  readonly setAccount = this.#unary(() => this.#login.setAccount.bind(this.#login));
+  readonly rotateKeys = this.#unary(() => this.#login.rotateKeys.bind(this.#login));
+
+  readonly listPlans = this.#unary(() => this.#billing.listPlans.bind(this.#billing));
+  readonly setBillingAccount = this.#unary(() => this.#billing.setBillingAccount.bind(this.#billing));
+  readonly subscribe = this.#unary(() => this.#billing.subscribe.bind(this.#billing));
+  readonly changePlan = this.#unary(() => this.#billing.changePlan.bind(this.#billing));
+  readonly pause = this.#unary(() => this.#billing.pause.bind(this.#billing));
+  readonly resume = this.#unary(() => this.#billing.resume.bind(this.#billing));
+  readonly cancel = this.#unary(() => this.#billing.cancel.bind(this.#billing));
+  readonly getBilling = this.#unary(() => this.#billing.getBilling.bind(this.#billing));
+  readonly listInvoices = this.#unary(() => this.#billing.listInvoices.bind(this.#billing));
+  readonly keepStream = this.#unary(() => this.#billing.keepStream.bind(this.#billing));
+  readonly takeProviderEvent = this.#unary(() => this.#billing.takeProviderEvent.bind(this.#billing));
+  readonly putPlan = this.#unary(() => this.#billing.putPlan.bind(this.#billing));
+  readonly putTaxRate = this.#unary(() => this.#billing.putTaxRate.bind(this.#billing));
+  readonly putCoupon = this.#unary(() => this.#billing.putCoupon.bind(this.#billing));
+  readonly refund = this.#unary(() => this.#billing.refund.bind(this.#billing));
+  readonly reconcileBilling = this.#unary(() => this.#billing.reconcile.bind(this.#billing));
 
   /** Whether the connection stands; asking opens it. */
   isConnected(): boolean {
@@ -100,11 +156,28 @@ export class ControlPlaneClient {
   }
 
   /** A call that rejects with an OperatingError: see `operatingErrorOf` for its codes. */
-  #unary<Request, Response>(method: () => UnaryMethod<Request, Response>): (request: Request, requestId?: string) => Promise<Response> {
-    return (request, requestId) =>
+  #unary<Request, Response>(
+    method: () => UnaryMethod<Request, Response>,
+  ): (request: Request, facts?: string | CallFacts) => Promise<Response> {
+    return (request, facts = {}) =>
       new Promise((resolve, reject) => {
         const metadata = new Metadata();
-        if (requestId !== undefined) metadata.set("x-request-id", requestId);
+        const { requestId, authorization, clientAddress, idempotencyKey } = typeof facts === "string" ? { requestId: facts } : facts;
+        const entries = {
+          "x-request-id": requestId,
+          authorization,
+          "x-client-address": clientAddress,
+          "idempotency-key": idempotencyKey,
+          "x-service-secret": this.#serviceSecret,
+        };
+        for (const [key, value] of Object.entries(entries)) {
+          if (!value) continue;
+          // From a header of whoever; gRPC takes printable ASCII only.
+          if (!/^[\x20-\x7e]{1,4200}$/.test(value)) {
+            throw new OperatingError("invalid-argument", `Cannot pass ${key} on: Expected up to 4,200 printable ASCII characters`);
+          }
+          metadata.set(key, value);
+        }
         method()(request, metadata, { deadline: Date.now() + this.#deadlineMs }, (error, response) => {
           const failure = error && operatingErrorOf(error, this.url);
           if (failure?.code !== "control-plane-away") this.#hasAnswered = true;

@@ -5,6 +5,7 @@ import { openAdminServer } from "../runtime/admin-server.js";
 import { systemClock, type Clock } from "../runtime/clock.js";
 import { openLog, type Log } from "../runtime/log.js";
 import { announceReady, onStop } from "../runtime/stop-signal.js";
+import { Authenticator } from "./caller.js";
 import { makeCatalogService } from "./catalog/catalog-service.js";
 import { CatalogStore } from "./catalog/catalog-store.js";
 import { makeFillPlanService } from "./fill-plan/fill-plan-service.js";
@@ -25,11 +26,16 @@ import { TokenKeyStore } from "./fleet/token-key-store.js";
 import { TokenKeys } from "./fleet/token-keys.js";
 import { FillServiceService } from "../fill-protocol/generated/millrace/fill/v1/fill.js";
 import { FleetServiceService } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
+import { openLogin } from "./login/open-login.js";
 import { openMetrics } from "./metrics.js";
 import { UrlSigner } from "./playback/url-signer.js";
 import { TitleGate } from "./fill-plan/title-gate.js";
+import { openBilling } from "./billing/open-billing.js";
+import { BillingServiceService } from "./protocol/generated/millrace/billing/v1/billing.js";
+import { StreamAdmission } from "./playback/stream-admission.js";
 import { makePlaybackService } from "./playback/playback-service.js";
 import { CatalogServiceService } from "./protocol/generated/millrace/catalog/v1/catalog.js";
+import { LoginServiceService } from "./protocol/generated/millrace/login/v1/login.js";
 import { FillPlanServiceService } from "./protocol/generated/millrace/fillplan/v1/fill_plan.js";
 import { OperationServiceService } from "./protocol/generated/millrace/operation/v1/operation.js";
 import { PlaybackServiceService } from "./protocol/generated/millrace/playback/v1/playback.js";
@@ -46,6 +52,7 @@ import { SteeringFleet } from "./steering/steering-fleet.js";
 import { makeSteeringService } from "./steering/steering-service.js";
 import { SteeringSessions } from "./steering/steering-sessions.js";
 import { Steering } from "./steering/steering.js";
+import { clockDifferenceMaxMs, readClockDifferenceMs } from "./store/clock-difference.js";
 import { openStore } from "./store/database.js";
 import { openSharedState } from "./store/open-shared-state.js";
 import { redactedUrl } from "./store/redacted-url.js";
@@ -78,6 +85,9 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   setLogVerbosity(logVerbosity.NONE);
   const metrics = openMetrics();
   const store = await openStore(settings.database);
+  const clockDifferenceMs = await readClockDifferenceMs(store, clock);
+  if (Math.abs(clockDifferenceMs) > clockDifferenceMaxMs)
+    log.warn({ clockDifferenceMs }, "our clock and the database's differ: run NTP on both");
   const shared = await openSharedState(settings.shared, clock).catch(async (error: unknown) => {
     await store.destroy();
     throw error;
@@ -119,7 +129,21 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     metrics,
   });
   const sessions = new SteeringSessions(settings.steering.sessionSecret ?? randomBytes(32).toString("hex"));
-  const calls = makeServiceCalls({ log, metrics });
+  const { authentication } = settings;
+  const login = await openLogin({ store, shared, settings: settings.login, clock, log });
+  const authenticator = new Authenticator({
+    verifyAccess: (token) => login.keys.verifyAccess(token),
+    isSessionEnded: (sessionId) => login.endedSessions.has(sessionId),
+    applianceSecret: authentication.applianceSecret,
+    services: authentication.services,
+  });
+  const calls = makeServiceCalls({
+    log,
+    metrics,
+    authenticator,
+    authenticationRequired: authentication.required,
+    forwardingNeedsSecret: authentication.services.length > 0,
+  });
   const calendar = {
     rotateEveryMs: settings.tokens.rotateEvery,
     urlsValidForMs: settings.tokens.urlsValidFor,
@@ -133,21 +157,31 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   const knownAppliances = await restoreFleet({ registry, store: applianceStore });
   const operationStore = new OperationStore(store);
   const { turnUp } = settings.fleet;
-  const operations = new Operations({ registry, store: operationStore, turnUp, clock, log, onChange: (applianceId) => fleet.refresh(applianceId) });
+  const operations = new Operations({
+    registry,
+    store: operationStore,
+    turnUp,
+    clock,
+    log,
+    onChange: (applianceId) => fleet.refresh(applianceId),
+  });
   await operations.follow();
 
+  const billing = openBilling({ store, settings: settings.billing, clock, log });
+  const admission = settings.billing.required ? new StreamAdmission(store, clock) : undefined;
   const server = await openGrpcServer(settings.listen, [
+    { definition: BillingServiceService, implementation: billing.makeService(calls) },
     {
       definition: FleetServiceService,
       implementation: makeFleetService(calls, {
         registry,
         holdings,
         store: applianceStore,
-        manifestVersionOf: async ({ applianceId }) => (await planner.manifestOf(applianceId)).version,
         onRegistered: (identity) => {
           operations.apply(identity);
           planner.changed();
         },
+        manifestVersionOf: ({ applianceId }) => planner.versionOf(applianceId),
         clock,
         heartbeatEveryMs: settings.fleet.heartbeatEvery,
         expiresAfterMs: settings.fleet.expiresAfter,
@@ -217,9 +251,11 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     },
     {
       definition: PlaybackServiceService,
-      implementation: makePlaybackService(calls, { catalog, steering, sessions, nominalBitsPerSecond, clock, signer, liveness }),
+      implementation: makePlaybackService(calls, { catalog, steering, sessions, nominalBitsPerSecond, clock, signer, liveness, admission }),
     },
+    { definition: LoginServiceService, implementation: login.makeService(calls) },
   ]);
+  metrics.watchPasswords(() => login.hasher.worked);
   let draining = false;
   const watch = setInterval(() => {
     logNewlyOffline({ registry, log });
@@ -259,6 +295,8 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
       tokenKeys.stop();
       await server.drain();
       await decisionLog?.close();
+      await billing.close();
+      login.close();
       await store.destroy();
       await shared.close();
       await admin.close();

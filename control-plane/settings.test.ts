@@ -45,6 +45,20 @@ test("controlPlaneSettings has a default for every key", () => {
       reservationValidFor: 60_000,
       contentSteeringTtl: 10_000,
     },
+    authentication: { required: false, services: [] },
+    login: {
+      accessTokens: { validFor: 600_000 },
+      refreshTokens: { validFor: 30 * 86_400_000 },
+      keys: { rotateEvery: 30 * 86_400_000 },
+      passwords: { memory: 19 * 2 ** 20, iterations: 2, atOnceMax: 2, waitingMax: 100 },
+      lockout: { failuresMax: 10, window: 900_000, first: 900_000, max: 86_400_000 },
+      rates: { window: 3_600_000, signInsPerAddress: 200, mailsPerAddress: 50, tokensPerAddress: 5000, mailsPerRecipient: 5 },
+      devicesMax: 10,
+      profilesMax: 5,
+      mail: { url: "files:./var/mail", from: "Millrace <millrace@localhost>" },
+      audit: { keptFor: 180 * 86_400_000 },
+    },
+    billing: { required: false, every: 10_000, retryDays: [1, 3, 5, 7] },
     log: { level: "info" },
   });
 });
@@ -56,4 +70,9 @@ test("controlPlaneSettings refuses unknown keys, broken prefixes, twice the same
   assert.match(refused("sites: [{ id: 'a b' }]\n"), /64 letters/);
   assert.match(refused("fleet: { heartbeatEvery: 2s, expiresAfter: 3s }\n"), /expiresAfter must be at least twice/);
   assert.match(refused("steering: { minUrls: 5, maxUrls: 4 }\n"), /minUrls must not be more than maxUrls/);
+  assert.match(refused("authentication: { required: true }\n"), /required needs an applianceSecret/);
+  assert.match(refused("authentication: { applianceSecret: short }\n"), /32 characters or more/);
+  assert.match(refused("login: { mail: { url: 'http://x' } }\n"), /Expected a URL such as smtp:/);
+  assert.match(refused("shared: redis://127.0.0.1\n"), /Copies can't share a SQLite file/);
+  assert.match(refused("shared: 127.0.0.1\n"), /Expected memory: or a URL such as redis:/);
 });

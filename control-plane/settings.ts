@@ -3,6 +3,9 @@ import { z } from "zod";
 import { logLevels } from "../runtime/log.js";
 import { byteSizeSetting, durationSetting } from "../runtime/settings-file.js";
 import { routesSettings, siteSettings, steeringSettings } from "./steering/steering-settings.js";
+import { authenticationSettings } from "./authentication-settings.js";
+import { billingSettings } from "./billing/billing-settings.js";
+import { loginSettings } from "./login/login-settings.js";
 import { isStoreUrl } from "./store/database.js";
 import { isSharedStateUrl } from "./store/open-shared-state.js";
 
@@ -114,6 +117,9 @@ export const controlPlaneSettings = z
       .default([]),
     routes: routesSettings.prefault({}),
     steering: steeringSettings,
+    authentication: authenticationSettings,
+    login: loginSettings,
+    billing: billingSettings,
     log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
   })
   .refine(({ database, shared }) => shared === "memory:" || !database.startsWith("sqlite:"), {

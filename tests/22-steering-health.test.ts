@@ -78,13 +78,22 @@ test("an operator's order drains until the next one; maintenance begins and ends
   await fleet("resume", "a");
   assert.equal(await network.sitesNow(), "isp-1,isp-2");
   const time = (inMs: number) => new Date(Date.now() + inMs).toISOString();
-  const id = (await fleet("maintenance", "add", "--site", "isp-1", "--from", time(-1000), "--until", time(3_600_000), "--reason", "power")).trim();
+  const id = (
+    await fleet("maintenance", "add", "--site", "isp-1", "--from", time(-1000), "--until", time(3_600_000), "--reason", "power")
+  ).trim();
   assert.equal(await network.sitesNow(), "isp-2");
   assert.match(await fleet("maintenance", "list"), /site isp-1/);
   await fleet("maintenance", "cancel", id);
   assert.equal(await network.sitesNow(), "isp-1,isp-2");
   const soon = Date.now() + 3000;
-  const window = { maintenanceId: "", applianceId: "a", siteId: "", fromUnixMs: BigInt(soon), untilUnixMs: BigInt(soon + 3000), reason: "" };
+  const window = {
+    maintenanceId: "",
+    applianceId: "a",
+    siteId: "",
+    fromUnixMs: BigInt(soon),
+    untilUnixMs: BigInt(soon + 3000),
+    reason: "",
+  };
   await network.client.scheduleMaintenance({ maintenance: window });
   assert.equal(await network.sitesNow(), "isp-1,isp-2", "not yet");
   await waitUntil("it begins", async () => (await network.sitesNow()) === "isp-2");
@@ -99,7 +108,8 @@ test("a new box gets players when its turn-up checks are green, from the box and
   const box = await network.start("box", "isp-1");
   const why = async () => (await network.rank()).rejected[0]?.reason ?? "";
   await waitUntil("it is kept away", async () => (await why()).startsWith("not turned up"), 15_000);
-  const doctor = (...args: string[]) => runMillrace(["doctor", "--config", join(box.folder, "appliance.yaml"), "--admin", box.adminUrl, ...args]);
+  const doctor = (...args: string[]) =>
+    runMillrace(["doctor", "--config", join(box.folder, "appliance.yaml"), "--admin", box.adminUrl, ...args]);
   const red = await doctor("--admin", "http://127.0.0.1:1/", "--json");
   assert.equal(red.code, 1);
   assert.match(red.stderr, /1 check is red/);

@@ -100,6 +100,7 @@ async function openBench(
     onLease: () => {},
     manifest: new ManifestFile("/nonexistent"),
     onManifest: () => {},
+    escalation: { steps: undefined, note: () => {} },
     heat: { journalId: "j", next: () => undefined, acknowledge: () => {} },
   });
   context.after(async () => {

@@ -11,12 +11,15 @@ import {
   type ManifestProgress,
   type ServingTotals,
 } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
+import { SourceScope } from "../../fill-protocol/generated/millrace/fill/v1/fill.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { Log } from "../../runtime/log.js";
 import { messageOf } from "../../runtime/operating-error.js";
 import type { FillProgress } from "../fill-messages.js";
+import type { RankedSource, RankedSources } from "../fill/escalation.js";
 import type { ManifestFile } from "../manifest-file.js";
 import type { ControlPlaneClient } from "./control-plane-client.js";
+import type { EscalationFile } from "./escalation-file.js";
 import type { HeatJournal } from "./heat-journal.js";
 import type { HoldingsReporter } from "./holdings-reporter.js";
 import type { StoredLease } from "./lease-file.js";
@@ -55,6 +58,7 @@ export interface FleetMemberOptions {
   manifest: ManifestFile;
   /** The file has another manifest now. */
   onManifest: () => void;
+  escalation: Pick<EscalationFile, "steps" | "note">;
   heat: Pick<HeatJournal, "journalId" | "next" | "acknowledge">;
 }
 
@@ -98,14 +102,27 @@ export class FleetMember {
     this.#options.client.close();
   }
 
-  /** URLs of appliances that have an object, best first; none when the control plane is away. */
-  async rankSources(path: string): Promise<string[]> {
-    if (!this.#connected) return [];
+  /** Where an object may be had, and when; without an answer nobody is known to have it, and the steps of before are in force. */
+  async rankSources(path: string): Promise<RankedSources | undefined> {
+    const { client, escalation, self } = this.#options;
+    const withoutAnswer = escalation.steps && { sources: [], steps: escalation.steps, validSeconds: 0 };
+    if (!this.#connected) return withoutAnswer;
     try {
-      const { sources } = await this.#options.client.rankSources({ applianceId: this.#options.self.identity().applianceId, path });
-      return sources.map(({ dataUrl }) => dataUrl);
+      const answer = await client.rankSources({ applianceId: self.identity().applianceId, path });
+      const steps = answer.steps.map(({ scope, maxHops, waitSeconds, maxBytesPerSecond }) => ({
+        scope: scopeOf(scope),
+        maxHops,
+        waitSeconds,
+        maxBytesPerSecond: Number(maxBytesPerSecond),
+      }));
+      escalation.note(answer.fillMaster, steps);
+      return {
+        sources: answer.sources.map(({ dataUrl: url, scope, hops, applianceId }) => ({ url, scope: scopeOf(scope), hops, applianceId })),
+        steps,
+        validSeconds: answer.validSeconds,
+      };
     } catch {
-      return [];
+      return withoutAnswer;
     }
   }
 
@@ -265,6 +282,12 @@ export class FleetMember {
     };
     this.#options.onLease(this.#lease);
   }
+}
+
+/** What a newer control plane may name besides is taken for the furthest that is known. */
+function scopeOf(scope: SourceScope): RankedSource["scope"] {
+  if (scope === SourceScope.SOURCE_SCOPE_CLUSTER) return "cluster";
+  return scope === SourceScope.SOURCE_SCOPE_TIER ? "tier" : "origin";
 }
 
 /** The control plane has answered, and said no. */

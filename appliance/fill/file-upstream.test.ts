@@ -21,13 +21,13 @@ function openFolder(context: TestContext): { root: string; upstream: FileUpstrea
 }
 
 async function described(upstream: FileUpstream, path = "films/a.mp4"): Promise<UpstreamObject> {
-  const outcome = await upstream.describe({ path, hops: 0 });
+  const outcome = await upstream.describe({ path, via: [] });
   assert.ok(typeof outcome === "object" && !("failure" in outcome));
   return outcome;
 }
 
 function rangeOf(object: UpstreamObject, over: Partial<UpstreamRange> = {}): UpstreamRange {
-  return { path: "films/a.mp4", hops: 0, ...object, digested: false, offsetBytes: 4, into: new Uint8Array(5), ...over };
+  return { path: "films/a.mp4", via: [], ...object, digested: false, offsetBytes: 4, into: new Uint8Array(5), ...over };
 }
 
 function digestsOf(path: string, bytes: string) {
@@ -59,7 +59,7 @@ test("FileUpstream describes a file and reads its ranges, to the last byte", asy
 test("FileUpstream knows no folder, no missing file and no path through a file", async (context) => {
   const { upstream } = openFolder(context);
   for (const path of ["films", "films/b.mp4", "films/a.mp4/b", "x".repeat(300)]) {
-    assert.equal(await upstream.describe({ path, hops: 0 }), "not-found", path);
+    assert.equal(await upstream.describe({ path, via: [] }), "not-found", path);
     if (path !== "films") assert.equal(await upstream.fetch(rangeOf(await described(upstream), { path })), "not-found");
   }
 });
@@ -106,14 +106,14 @@ test("FileUpstream refuses an object whose digests are damaged, another's, or ol
   const right = encodeObjectDigests(digestsOf("films/a.mp4", text));
   for (const bytes of [Buffer.from("noise"), Buffer.alloc(0), right.subarray(0, 30), encodeObjectDigests(digestsOf("films/b.mp4", text))]) {
     put(digestsPathOf("films/a.mp4"), bytes);
-    const outcome = await upstream.describe({ path: "films/a.mp4", hops: 0 });
+    const outcome = await upstream.describe({ path: "films/a.mp4", via: [] });
     assert.ok(typeof outcome === "object" && "failure" in outcome);
     assert.equal(outcome.failure, "bad-answer");
     assert.match(outcome.detail, /ingest it again/);
   }
   put(digestsPathOf("films/a.mp4"), right);
   appendFileSync(join(root, "films/a.mp4"), "!");
-  const outcome = await upstream.describe({ path: "films/a.mp4", hops: 0 });
+  const outcome = await upstream.describe({ path: "films/a.mp4", via: [] });
   assert.ok(typeof outcome === "object" && "failure" in outcome);
   assert.match(outcome.detail, /was changed after its digests were made/);
 });

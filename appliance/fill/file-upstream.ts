@@ -5,8 +5,11 @@ import { digestsPathOf, parseObjectDigests } from "../../fill-protocol/object-di
 import { errnoOf, messageOf } from "../../runtime/operating-error.js";
 import type { Upstream, UpstreamFailure, UpstreamObject, UpstreamRange, UpstreamRequest } from "./upstream.js";
 
+const partBytes = 256 * 1024;
+
 export class FileUpstream implements Upstream {
   readonly name: string;
+  readonly kind = "origin";
   readonly #root: string;
 
   /** Paths are checked before they come here: no ".." is in them. */
@@ -46,10 +49,16 @@ export class FileUpstream implements Upstream {
     try {
       const changed = { failure: "version-changed", detail: `${range.path} is not the version it was` } as const;
       if (!range.digested && etagOf(await file.stat({ bigint: true })) !== range.etag) return changed;
+      // A read cannot be called off, and may end after we are: it goes into memory of its own.
+      const part = Buffer.allocUnsafeSlow(Math.min(partBytes, range.into.length));
       for (let done = 0; done < range.into.length;) {
-        const { bytesRead } = await file.read(range.into, done, range.into.length - done, range.offsetBytes + done);
+        const { bytesRead } = await file.read(part, 0, Math.min(part.length, range.into.length - done), range.offsetBytes + done);
+        if (range.signal?.aborted) return { failure: "cancelled", detail: "it was let go of" };
         if (bytesRead === 0) return changed;
+        range.into.set(part.subarray(0, bytesRead), done);
         done += bytesRead;
+        // Whether it still is the version that it was is known at the end only; digests tell of each part.
+        if (range.digested) range.onBytes?.(done);
       }
       if (!range.digested && etagOf(await file.stat({ bigint: true })) !== range.etag) return changed;
       return undefined;

@@ -41,11 +41,11 @@ const object = objectOf("a", 95);
 
 test("FillService describes, fetches and stores for a serving worker, with one pin for it", async (context) => {
   const { ask, answers, arena, index, service } = openService(context, new ScriptedUpstream("origin", [object]));
-  ask({ type: "describe", id: 1, path: "a", hops: 0, refresh: false });
+  ask({ type: "describe", id: 1, path: "a", via: [], refresh: false });
   await until(() => answers.length === 1);
   const [described] = answers;
   assert.ok(described?.type === "described" && "object" in described.outcome && described.id === 1);
-  ask({ type: "fetch", id: 2, object: described.outcome.object, chunk: 9, hops: 0 });
+  ask({ type: "fetch", id: 2, object: described.outcome.object, chunk: 9, via: [] });
   await until(() => answers.length === 2);
   const [, fetched] = answers;
   assert.ok(fetched?.type === "fetched" && "frame" in fetched.outcome);
@@ -65,7 +65,7 @@ test("FillService tells a worker that asks for an old version that there is a ne
   const origin = new ScriptedUpstream("origin", [objectOf("a", 95, 2)]);
   const { ask, answers, index } = openService(context, origin);
   await index.putObject(objectOf("a", 95, 2), undefined);
-  ask({ type: "fetch", id: 1, object: object satisfies ObjectRecord, chunk: 0, hops: 0 });
+  ask({ type: "fetch", id: 1, object: object satisfies ObjectRecord, chunk: 0, via: [] });
   await until(() => answers.length === 2);
   assert.deepEqual(answers, [
     { type: "fetched", id: 1, outcome: { failure: "version-changed" } },
@@ -79,9 +79,9 @@ test("FillService keeps running when the index fails to be written", async (cont
   const refuse = () => Promise.reject(new Error("MDB_MAP_FULL: Environment mapsize limit reached"));
   index.putObject = refuse;
   index.forgetChunk = refuse;
-  ask({ type: "fetch", id: 1, object, chunk: 0, hops: 0 });
+  ask({ type: "fetch", id: 1, object, chunk: 0, via: [] });
   ask({ type: "bad-slot", objectKey: objectKeyOf(object), chunk: 0, diskNumber: 0, slot: 0 });
-  ask({ type: "describe", id: 2, path: "a", hops: 0, refresh: false });
+  ask({ type: "describe", id: 2, path: "a", via: [], refresh: false });
   await until(() => answers.length >= 2);
   assert.deepEqual(
     answers.find(({ type }) => type === "described"),
@@ -97,7 +97,7 @@ test("FillService stops in order while fetches are under way and waiting", async
   const held = new Promise<undefined>((resolve) => (release = () => resolve(undefined)));
   origin.beforeFetch = () => held;
   const { ask, service } = openService(context, origin, 1);
-  for (let id = 0; id < 5; id++) ask({ type: "fetch", id, object: { ...object, digested: id > 0 }, chunk: id, hops: 0 });
+  for (let id = 0; id < 5; id++) ask({ type: "fetch", id, object: { ...object, digested: id > 0 }, chunk: id, via: [] });
   await until(() => origin.fetched.length === 1);
   await service.stop();
   release();
@@ -129,7 +129,8 @@ test("FillService fills an object although the control plane names a source that
   await until(() => toMain.some(({ type }) => type === "ask-sources"));
   const question = toMain.find((message) => message.type === "ask-sources");
   assert.ok(question?.type === "ask-sources");
-  service.handle({ type: "sources", id: question.id, urls: ["gopher://x/"] });
+  const sources = [{ url: "gopher://x/", scope: "cluster", hops: 0, applianceId: "" } as const];
+  service.handle({ type: "sources", id: question.id, ranked: { sources, steps: [], validSeconds: 0 } });
   await until(() => index.chunksHeldOf(objectKeyOf(object)) === 10);
   await service.stop();
 });

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { createServer as createSocketServer, type AddressInfo, type Socket } from "node:net";
 import { describe, test, type TestContext } from "node:test";
 import { gzipSync } from "node:zlib";
-import { hopsHeader } from "../../fill-protocol/hops-header.js";
+import { viaHeader } from "../../fill-protocol/via-header.js";
 import { digestChunk, digestsPathOf, encodeObjectDigests, makeObjectDigests } from "../../fill-protocol/object-digests.js";
 import { HttpUpstream } from "./http-upstream.js";
 import { byteAt } from "./temporary-stage.js";
@@ -47,7 +47,7 @@ function openUpstream(context: TestContext, port: number, base = "/", close = ()
 function rangeOf(over: Partial<UpstreamRange> = {}): UpstreamRange {
   return {
     path: version.path,
-    hops: 0,
+    via: [],
     sizeBytes,
     etag: version.etag,
     lastModifiedUnixMs,
@@ -80,21 +80,21 @@ function sendRange(
 
 // Silence takes its time to be found: the tests wait side by side.
 describe("HttpUpstream", { concurrency: true }, () => {
-  test("HttpUpstream fetches a range into shared memory, under the base path, with the path encoded and the hops counted", async (context) => {
+  test("HttpUpstream fetches a range into shared memory, under the base path, with the path encoded and the appliances named that it came through", async (context) => {
     const seen: [string | undefined, unknown, unknown][] = [];
     const { upstream } = await openServer(
       context,
       (request, response) => {
-        seen.push([request.url, request.headers[hopsHeader], request.headers["accept-encoding"]]);
+        seen.push([request.url, request.headers[viaHeader], request.headers["accept-encoding"]]);
         response.writeEarlyHints({ link: "</x>; rel=preload" });
         sendRange(request, response);
       },
       "/films",
     );
-    const range = rangeOf({ hops: 2 });
+    const range = rangeOf({ via: ["a", "b"] });
     assert.equal(await upstream.fetch(range), undefined);
     assert.deepEqual(Buffer.from(range.into), body.subarray(5000, 8000));
-    assert.deepEqual(seen, [["/films/dir/a%20b.mp4", "3", "identity"]]);
+    assert.deepEqual(seen, [["/films/dir/a%20b.mp4", "1.1 millrace-a, 1.1 millrace-b", "identity"]]);
   });
 
   test("HttpUpstream takes a 200 for a range that is the whole object, of any length", async (context) => {
@@ -218,7 +218,9 @@ describe("HttpUpstream", { concurrency: true }, () => {
     },
     "416": { answer: (_request, response) => void response.writeHead(416).end(), failure: "version-changed" },
     "500": { answer: (_request, response) => void response.writeHead(500).end("no"), failure: "bad-status" },
-    "503 with a long page": { answer: (_request, response) => void response.writeHead(503).end(Buffer.alloc(1e6)), failure: "bad-status" },
+    "503 with a long page": { answer: (_request, response) => void response.writeHead(503).end(Buffer.alloc(1e6)), failure: "busy" },
+    "429": { answer: (_request, response) => void response.writeHead(429, { "retry-after": "7" }).end(), failure: "busy" },
+    "508": { answer: (_request, response) => void response.writeHead(508).end(), failure: "loop" },
     "a redirect": { answer: (_request, response) => void response.writeHead(302, { location: "/b" }).end(), failure: "bad-status" },
     "204": { answer: (_request, response) => void response.writeHead(204).end(), failure: "bad-status" },
   };
@@ -251,7 +253,7 @@ describe("HttpUpstream", { concurrency: true }, () => {
     for (const status of [404, 410]) {
       const { upstream } = await openServer(context, (_request, response) => void response.writeHead(status).end("nothing here"));
       assert.equal(await upstream.fetch(rangeOf()), "not-found");
-      assert.equal(await upstream.describe({ path: "a", hops: 0 }), "not-found");
+      assert.equal(await upstream.describe({ path: "a", via: [] }), "not-found");
     }
   });
 
@@ -266,7 +268,7 @@ describe("HttpUpstream", { concurrency: true }, () => {
     await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
     const { port } = silent.address() as AddressInfo;
     const accepting = openUpstream(context, port);
-    for (const outcome of [await accepting.fetch(rangeOf()), await accepting.describe({ path: "a", hops: 0 })]) {
+    for (const outcome of [await accepting.fetch(rangeOf()), await accepting.describe({ path: "a", via: [] })]) {
       assert.ok(typeof outcome === "object" && "failure" in outcome);
       assert.equal(outcome.failure, "timeout");
     }
@@ -283,7 +285,7 @@ describe("HttpUpstream", { concurrency: true }, () => {
     const { port } = server.address() as AddressInfo;
     const outcome = await openUpstream(context, port, "/", () => server.close()).fetch(rangeOf());
     assert.ok(typeof outcome === "object");
-    assert.equal(outcome.failure, "unreachable");
+    assert.equal(outcome.failure, "bad-answer");
   });
 
   /** Answers HEAD with `headers`, and the digests with `digests`. */
@@ -305,9 +307,9 @@ describe("HttpUpstream", { concurrency: true }, () => {
   test("HttpUpstream describes an object by its headers when there are no digests", async (context) => {
     const head = { "content-length": "12", etag: 'W/"x"', "last-modified": lastModified };
     const { upstream } = await openServer(context, describing(head));
-    assert.deepEqual(await upstream.describe({ path: "a", hops: 0 }), { sizeBytes: 12, etag: 'W/"x"', lastModifiedUnixMs });
+    assert.deepEqual(await upstream.describe({ path: "a", via: [] }), { sizeBytes: 12, etag: 'W/"x"', lastModifiedUnixMs });
     const { upstream: bare } = await openServer(context, describing({ "content-length": "0", "last-modified": "yesterday" }));
-    assert.deepEqual(await bare.describe({ path: "a", hops: 0 }), { sizeBytes: 0, etag: "", lastModifiedUnixMs: 0 });
+    assert.deepEqual(await bare.describe({ path: "a", via: [] }), { sizeBytes: 0, etag: "", lastModifiedUnixMs: 0 });
   });
 
   test("HttpUpstream describes an object by its digests, and asks nothing else then", async (context) => {
@@ -316,7 +318,7 @@ describe("HttpUpstream", { concurrency: true }, () => {
       seen.push(request.url!);
       response.end(encodeObjectDigests(published));
     });
-    const described = await upstream.describe({ path: "a", hops: 0 });
+    const described = await upstream.describe({ path: "a", via: [] });
     assert.ok(typeof described === "object" && "etag" in described);
     assert.deepEqual([described.sizeBytes, described.etag, described.lastModifiedUnixMs], [5, published.etag, 7]);
     assert.equal(described.digests?.chunkBytes, 4);
@@ -332,7 +334,7 @@ describe("HttpUpstream", { concurrency: true }, () => {
       encodeObjectDigests(published).subarray(0, 40),
     ]) {
       const { upstream } = await openServer(context, describing({ "content-length": "12", etag: '"x"' }, { status: 200, bytes }));
-      assert.deepEqual(await upstream.describe({ path: "a", hops: 0 }), { sizeBytes: 12, etag: '"x"', lastModifiedUnixMs: 0 });
+      assert.deepEqual(await upstream.describe({ path: "a", via: [] }), { sizeBytes: 12, etag: '"x"', lastModifiedUnixMs: 0 });
     }
   });
 
@@ -352,7 +354,7 @@ describe("HttpUpstream", { concurrency: true }, () => {
       const { upstream } = await openServer(context, (request, response) =>
         request.url!.startsWith("/.millrace/") ? answer(request, response) : response.writeHead(200, { "content-length": "12" }).end(),
       );
-      const outcome = await upstream.describe({ path: "a", hops: 0 });
+      const outcome = await upstream.describe({ path: "a", via: [] });
       assert.ok(typeof outcome === "object" && "failure" in outcome, "the object was described without its digests");
       assert.equal(outcome.failure, failure);
     }
@@ -367,7 +369,7 @@ describe("HttpUpstream", { concurrency: true }, () => {
       const { upstream } = await openServer(context, (request, response) =>
         request.url!.startsWith("/.millrace/") ? response.writeHead(404).end() : answer(request, response),
       );
-      const outcome = await upstream.describe({ path: "a", hops: 0 });
+      const outcome = await upstream.describe({ path: "a", via: [] });
       assert.ok(typeof outcome === "object" && "failure" in outcome);
       assert.equal(outcome.failure, failure);
     }

@@ -1,11 +1,16 @@
 // An upstream that speaks HTTP and answers Range: an origin server, or another appliance.
 import { errors, Pool, type Dispatcher } from "undici";
-import { hopsHeader } from "../../fill-protocol/hops-header.js";
 import { digestsPathOf, parseObjectDigests } from "../../fill-protocol/object-digests.js";
+import { applianceHeader, appliancePath, formatVia, viaHeader } from "../../fill-protocol/via-header.js";
 import { messageOf } from "../../runtime/operating-error.js";
-import type { Upstream, UpstreamFailure, UpstreamObject, UpstreamRange, UpstreamRequest } from "./upstream.js";
+import type { Upstream, UpstreamFailure, UpstreamKind, UpstreamObject, UpstreamRange, UpstreamRequest } from "./upstream.js";
 
-/** Digests are 32 bytes a chunk: this is enough for an object of 2 TiB in chunks of 1 MiB. */
+/** An appliance may be replaced by another behind its address: who it is is asked again after so long. */
+const identityForMs = 60_000;
+/** A busy upstream may ask for no more patience than this, and for no less. */
+const retryAfterMsMax = 60_000;
+const retryAfterMsMin = 1000;
+/** Digests are 32 bytes a piece: this is enough for an object of 128 GiB in pieces of 64 KiB. */
 const digestsBytesMax = 64 * 2 ** 20;
 
 export interface HttpUpstreamOptions {
@@ -13,6 +18,10 @@ export interface HttpUpstreamOptions {
   connectTimeoutMs: number;
   /** Longest silence before the first byte of an answer, and between two parts of a body. */
   silenceTimeoutMs: number;
+  /** What it is; by default an origin. */
+  kind?: UpstreamKind;
+  /** The id of the appliance that it is, when that is known. */
+  applianceId?: string;
   /** Headers that prove who asks for the URL; by default nobody asks. */
   sign?: (method: "GET" | "HEAD", url: string) => Promise<Readonly<Record<string, string>>>;
 }
@@ -31,6 +40,10 @@ interface BodyTaker {
 
 export class HttpUpstream implements Upstream {
   readonly name: string;
+  readonly kind: UpstreamKind;
+  #applianceId: string | undefined;
+  #identifiedAtMs = -Infinity;
+  #identifying: Promise<void> | undefined;
   readonly #basePath: string;
   readonly #origin: string;
   readonly #sign: HttpUpstreamOptions["sign"];
@@ -39,6 +52,10 @@ export class HttpUpstream implements Upstream {
   /** `base`: an http: or https: URL; paths are put behind its own. */
   constructor(base: URL, options: HttpUpstreamOptions) {
     this.name = base.href;
+    this.kind = options.kind ?? "origin";
+    this.#applianceId = options.applianceId;
+    // Who named it knows.
+    if (options.applianceId !== undefined) this.#identifiedAtMs = Infinity;
     this.#basePath = base.pathname.endsWith("/") ? base.pathname : `${base.pathname}/`;
     this.#origin = base.origin;
     this.#sign = options.sign;
@@ -50,6 +67,34 @@ export class HttpUpstream implements Upstream {
     });
   }
 
+  get applianceId(): string | undefined {
+    return this.#applianceId;
+  }
+
+  async identify(): Promise<void> {
+    if (this.kind !== "appliance" || performance.now() - this.#identifiedAtMs < identityForMs) return;
+    this.#identifying ??= this.#askWhoItIs().finally(() => (this.#identifying = undefined));
+    await this.#identifying;
+  }
+
+  async #askWhoItIs(): Promise<void> {
+    await this.#send(
+      "GET",
+      appliancePath,
+      [],
+      {},
+      {
+        start: (answer) => {
+          if (answer.status === 200) this.#applianceId = headerOf(answer, applianceHeader);
+          this.#identifiedAtMs = performance.now();
+          return undefined;
+        },
+        take: () => ({ failure: "bad-answer", detail: "it has a body" }),
+        end: () => undefined,
+      },
+    );
+  }
+
   async describe(request: UpstreamRequest): Promise<UpstreamObject | "not-found" | UpstreamFailure> {
     const published = await this.#describeByDigests(request);
     if (published !== "none") return published;
@@ -57,7 +102,7 @@ export class HttpUpstream implements Upstream {
     const failure = await this.#send(
       "HEAD",
       request.path,
-      request.hops,
+      request.via,
       {},
       {
         start: (answer) => {
@@ -83,13 +128,13 @@ export class HttpUpstream implements Upstream {
     const failure = await this.#send(
       "GET",
       digestsPathOf(request.path),
-      request.hops,
+      request.via,
       {},
       {
         start: (answer) => {
           // Any server may refuse a name with a dot in front in its own way: only its own trouble is a failure.
           none = answer.status !== 200;
-          return answer.status >= 500 ? badStatus(answer) : none ? "not-found" : undefined;
+          return answer.status >= 500 || answer.status === 429 ? badStatus(answer) : none ? "not-found" : undefined;
         },
         take: (part) => {
           bytes += part.length;
@@ -119,7 +164,7 @@ export class HttpUpstream implements Upstream {
     return this.#send(
       "GET",
       range.path,
-      range.hops,
+      range.via,
       { range: `bytes=${offsetBytes}-${last}` },
       {
         start: (answer) => {
@@ -128,7 +173,8 @@ export class HttpUpstream implements Upstream {
           if (answer.status === 416) return { failure: "version-changed", detail: "the object is shorter now" };
           if (answer.status !== 206 && !whole) return badStatus(answer);
           if (headerOf(answer, "content-encoding")) return { failure: "bad-answer", detail: "it sends an encoded body" };
-          if (!range.digested && (headerOf(answer, "etag") ?? "") !== range.etag)
+          // Appliances pass the origin's tag on: one with another tag has another version, or makes things up.
+          if ((!range.digested || this.kind === "appliance") && (headerOf(answer, "etag") ?? "") !== range.etag)
             return { failure: "version-changed", detail: "its ETag is another now" };
           // A weak tag, or none, promises no equal bytes: the date has to be the same too, as it is part of the version.
           if (!range.digested && !range.etag.startsWith('"') && lastModifiedOf(answer) !== range.lastModifiedUnixMs)
@@ -145,10 +191,12 @@ export class HttpUpstream implements Upstream {
           if (done + part.length > into.length) return { failure: "bad-answer", detail: "it sends more than it was asked for" };
           into.set(part, done);
           done += part.length;
+          range.onBytes?.(done);
           return undefined;
         },
         end: () => (done === into.length ? undefined : { failure: "bad-answer", detail: `it sent ${done} of ${into.length} bytes` }),
       },
+      range.signal,
     );
   }
 
@@ -159,33 +207,55 @@ export class HttpUpstream implements Upstream {
   async #send(
     method: "GET" | "HEAD",
     objectPath: string,
-    hops: number,
+    via: readonly string[],
     headers: Record<string, string>,
     taker: BodyTaker,
+    signal?: AbortSignal,
   ): Promise<UpstreamFailure | "not-found" | undefined> {
     const path = this.#basePath + objectPath.split("/").map(encodeURIComponent).join("/");
     const proof = await this.#sign?.(method, this.#origin + path);
+    if (via.length > 0) headers[viaHeader] = formatVia(via);
     return new Promise((resolve) => {
-      const stop = (controller: Dispatcher.DispatchController, why: UpstreamFailure | "not-found") => {
+      let over = false;
+      let abort = () => {};
+      const finish = (why: UpstreamFailure | "not-found" | undefined) => {
+        if (over) return;
+        over = true;
+        signal?.removeEventListener("abort", cancel);
         resolve(why);
+      };
+      const stop = (controller: Dispatcher.DispatchController, why: UpstreamFailure | "not-found") => {
+        finish(why);
         controller.abort(new Error("not wanted"));
       };
+      const cancel = () => {
+        finish({ failure: "cancelled", detail: "it was let go of" });
+        abort();
+      };
+      if (signal?.aborted) return cancel();
+      signal?.addEventListener("abort", cancel);
       this.#pool.dispatch(
-        { method, path, headers: { ...headers, ...proof, "accept-encoding": "identity", [hopsHeader]: String(hops + 1) } },
+        { method, path, headers: { ...headers, ...proof, "accept-encoding": "identity" } },
         {
-          onRequestStart: () => {},
+          onRequestStart: (controller) => {
+            abort = () => controller.abort(new Error("not wanted"));
+            if (over) abort();
+          },
           onResponseStart: (controller, status, answerHeaders) => {
             // 103 Early Hints and its like come before the answer.
-            if (status < 200) return;
+            if (status < 200 || over) return;
             const why = taker.start({ status, headers: answerHeaders });
             if (why) stop(controller, why);
           },
           onResponseData: (controller, part) => {
+            if (over) return;
             const why = taker.take(part);
             if (why) stop(controller, why);
           },
-          onResponseEnd: () => resolve(taker.end()),
-          onResponseError: (_controller, error) => resolve(failureOf(error)),
+          onResponseEnd: () => {
+            if (!over) finish(taker.end());
+          },
+          onResponseError: (_controller, error) => finish(failureOf(error)),
         },
       );
     });
@@ -204,11 +274,19 @@ function lastModifiedOf(answer: Answer): number {
 }
 
 function badStatus(answer: Answer): UpstreamFailure {
-  return { failure: "bad-status", detail: `it answers ${answer.status}` };
+  const detail = `it answers ${answer.status}`;
+  if (answer.status === 508) return { failure: "loop", detail };
+  if (answer.status !== 503 && answer.status !== 429) return { failure: "bad-status", detail };
+  // The form with a date is not for machines that are told to come back in a moment.
+  const seconds = Number(headerOf(answer, "retry-after") ?? NaN);
+  if (Number.isNaN(seconds)) return { failure: "busy", detail };
+  return { failure: "busy", detail, retryAfterMs: Math.min(retryAfterMsMax, Math.max(retryAfterMsMin, seconds * 1000)) };
 }
 
 function failureOf(error: unknown): UpstreamFailure {
   const timeout =
     error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError || error instanceof errors.ConnectTimeoutError;
-  return { failure: timeout ? "timeout" : "unreachable", detail: messageOf(error) };
+  // What is no HTTP, or has another length than it promised, is an answer, and a bad one.
+  const bad = error instanceof errors.HTTPParserError || error instanceof errors.ResponseContentLengthMismatchError;
+  return { failure: timeout ? "timeout" : bad ? "bad-answer" : "unreachable", detail: messageOf(error) };
 }

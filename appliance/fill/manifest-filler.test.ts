@@ -2,21 +2,25 @@ import assert from "node:assert/strict";
 import { describe, test, type TestContext } from "node:test";
 import type { Clock } from "../../runtime/clock.js";
 import type { FillProgress } from "../fill-messages.js";
+import { digestChunk, makeObjectDigests } from "../../fill-protocol/object-digests.js";
 import { objectKeyOf, type ObjectRecord } from "../object.js";
+import type { EscalationStep, RankedSource } from "./escalation.js";
+import { FillWindows } from "./fill-window.js";
+import { SourceFinder } from "./source-finder.js";
 import { ChunkFetcher } from "./chunk-fetcher.js";
 import { ChunkStore } from "./chunk-store.js";
 import { ManifestFiller } from "./manifest-filler.js";
 import { ObjectDescriber } from "./object-describer.js";
-import { objectOf, openTemporaryStage, ScriptedUpstream, until, type StageOptions } from "./temporary-stage.js";
+import { byteAt, objectOf, openTemporaryStage, ScriptedUpstream, until, type StageOptions } from "./temporary-stage.js";
 import type { Upstream } from "./upstream.js";
 
 function openFiller(
   context: TestContext,
   upstreams: readonly Upstream[],
-  options: StageOptions & { parallelMax?: number; clock?: Clock } = {},
+  options: StageOptions & { parallelMax?: number; clock?: Clock; windows?: FillWindows; paused?: boolean } = {},
 ) {
   const stage = openTemporaryStage(context, { frames: 32, slots: [100, 100], ...options });
-  const store = new ChunkStore({ ...stage, waitingMax: 8, onHeldChanged: () => {} });
+  const store = new ChunkStore({ ...stage, waitingMax: 8, onHeldChanged: (paths) => filler.noteChanged(paths) });
   const fetcher = new ChunkFetcher({
     ...stage,
     upstreams,
@@ -28,24 +32,47 @@ function openFiller(
   const describer = new ObjectDescriber({ ...stage, upstreams, onChanged: (_, freed) => store.freeSlots(freed) });
   const progress: FillProgress[] = [];
   const sources: Upstream[] = [];
+  const ranked: { steps: EscalationStep[]; validSeconds: number; away: boolean } = { steps: [], validSeconds: 0, away: false };
+  const clock = options.clock ?? stage.clock;
+  const finder = new SourceFinder({
+    ...stage,
+    clock,
+    ask: async () => {
+      const { steps, validSeconds } = ranked;
+      return ranked.away ? undefined : { sources: sources.map(rankedOf), steps, validSeconds };
+    },
+    openSource: (url) => sources.find(({ name }) => name === url)!,
+  });
   const filler = new ManifestFiller({
     ...stage,
     describer,
     fetcher,
     store,
-    clock: options.clock ?? stage.clock,
+    upstreams,
+    finder,
+    clock,
+    windows: options.windows ?? stage.windows,
     parallelMax: options.parallelMax ?? 4,
-    askSources: async () => sources,
+    paused: options.paused ?? false,
+    sourceStatuses: () => stage.health.statuses(),
     onProgress: (each) => progress.push(each),
   });
   stage.endFirst(() => filler.stop());
-  const fill = (version: string, objects: readonly ObjectRecord[]) =>
+  const fill = (version: string, objects: readonly ObjectRecord[], urgent = false) =>
     filler.setManifest(
       version,
-      objects.map(({ path, sizeBytes, etag }) => ({ path, sizeBytes, etag, stratum: 0, urgent: false })),
+      objects.map(({ path, sizeBytes, etag }) => ({ path, sizeBytes, etag, stratum: 0, urgent })),
     );
-  return { ...stage, filler, store, progress, sources, fill, last: () => progress.at(-1) };
+  return { ...stage, filler, store, progress, sources, ranked, fill, last: () => progress.at(-1) };
 }
+
+const rankedOf = ({ name }: Upstream): RankedSource => ({ url: name, scope: "cluster", hops: 0, applianceId: "" });
+const step = (scope: EscalationStep["scope"], waitSeconds: number): EscalationStep => ({
+  scope,
+  waitSeconds,
+  maxHops: 0,
+  maxBytesPerSecond: 0,
+});
 
 test("ManifestFiller's stop() ends a round under way and the wait after it at once, with no fetch left behind", async (context) => {
   const object = objectOf("a", 500);
@@ -77,7 +104,13 @@ describe("ManifestFiller", { concurrency: true }, () => {
     stage.sources.push(peer);
     stage.fill("7", objects);
     await until(() => stage.last()?.objectsHeld === 4);
-    assert.deepEqual(stage.last(), { manifestVersion: "7", objects: 4, objectsHeld: 4, bytes: 296, bytesHeld: 296, failed: [] });
+    await until(() => stage.last()?.state === "done");
+    const { manifestVersion, objects: count, bytes, bytesHeld, failed, etaSeconds, underWay, sources } = stage.last()!;
+    assert.deepEqual([manifestVersion, count, bytes, bytesHeld, failed, etaSeconds, underWay], ["7", 4, 296, 296, [], 0, []]);
+    assert.deepEqual(sources.map(({ source, chunks, bytes: fromIt }) => [source, chunks, fromIt]).toSorted(), [
+      ["origin", 21, 201],
+      ["peer", 10, 95],
+    ]);
     assert.equal(peer.fetched.filter(({ path }) => path === "a").length, 10);
     assert.equal(origin.fetched.filter(({ path }) => path === "a").length, 0);
     for (const object of objects) {
@@ -126,7 +159,7 @@ describe("ManifestFiller", { concurrency: true }, () => {
   test("ManifestFiller gives an object up for the round after eight failed chunks", async (context) => {
     const objects = [objectOf("bad", 1000), objectOf("good", 50)];
     const origin = new ScriptedUpstream("origin", objects);
-    origin.beforeFetch = ({ path }) => (path === "bad" ? { failure: "unreachable", detail: "scripted" } : undefined);
+    origin.beforeFetch = ({ path }) => (path === "bad" ? { failure: "bad-status", detail: "scripted" } : undefined);
     const stage = openFiller(context, [origin]);
     stage.fill("1", objects);
     await until(() => stage.last()?.objectsHeld === 1);
@@ -145,7 +178,7 @@ describe("ManifestFiller", { concurrency: true }, () => {
     };
     stage.fill("1", old);
     await until(() => stage.last()?.manifestVersion === "2" && stage.last()?.objectsHeld === 1);
-    assert.equal(origin.fetched.filter(({ path }) => path === "old-4").length, 0);
+    assert.equal(origin.fetched.filter(({ path }) => path === "old-12").length, 0);
   });
 
   test("ManifestFiller fetches nothing when no disk can take it", async (context) => {
@@ -201,5 +234,91 @@ describe("ManifestFiller", { concurrency: true }, () => {
       ["not-found", "not-found"],
     );
     assert.deepEqual(new Set(origin.described.map(({ path }) => path)), new Set(["good"]));
+  });
+
+  test("ManifestFiller waits for its hours, fills what is urgent at any, and goes on when they begin", async (context) => {
+    const [urgent, patient] = [objectOf("urgent", 50), objectOf("patient", 50)];
+    const origin = new ScriptedUpstream("origin", [urgent, patient]);
+    let nowMs = Date.parse("2026-11-23T12:00:00Z");
+    const clock = { unixMs: () => nowMs, monotonicMs: () => performance.now() };
+    const windows = new FillWindows([{ fromMinute: 13 * 60, toMinute: 14 * 60 }], "UTC");
+    const stage = openFiller(context, [origin], { clock, windows });
+    const items = [urgent, patient].map(({ path, sizeBytes, etag }) => ({ path, sizeBytes, etag, stratum: 0, urgent: path === "urgent" }));
+    stage.filler.setManifest("1", items);
+    await until(() => stage.last()?.state === "out-of-hours");
+    assert.equal(stage.last()!.objectsHeld, 1);
+    assert.equal(stage.last()!.opensUnixMs, Date.parse("2026-11-23T13:00:00Z"));
+    assert.equal(origin.fetched.filter(({ path }) => path === "patient").length, 0);
+    nowMs = Date.parse("2026-11-23T13:00:01Z");
+    stage.filler.setManifest("1", items);
+    await until(() => stage.last()?.state === "done");
+  });
+
+  test("ManifestFiller asks for nothing while it is paused, however urgent, and goes on when it is told to", async (context) => {
+    const object = objectOf("a", 100);
+    const origin = new ScriptedUpstream("origin", [object]);
+    const stage = openFiller(context, [origin], { paused: true });
+    stage.fill("1", [object], true);
+    await until(() => stage.last()?.state === "paused");
+    assert.equal(origin.fetched.length + origin.described.length, 0);
+    stage.filler.setPaused(false);
+    await until(() => stage.last()?.state === "done");
+    stage.filler.setPaused(true);
+    assert.equal(stage.last()!.state, "paused");
+  });
+
+  test("ManifestFiller goes to the origin only when that step is open, also while the control plane is away", async (context) => {
+    const object = objectOf("a", 100);
+    const origin = new ScriptedUpstream("origin", [object]);
+    let nowMs = 0;
+    const clock = { unixMs: () => Date.now(), monotonicMs: () => nowMs };
+    const stage = openFiller(context, [origin], { clock });
+    stage.ranked.steps = [step("cluster", 0), step("origin", 600)];
+    stage.fill("1", [object]);
+    await until(() => stage.last()?.state === "waiting");
+    stage.ranked.away = true;
+    nowMs = 599_000;
+    stage.fill("2", [object]);
+    await until(() => stage.last()?.manifestVersion === "2" && stage.last()?.state === "waiting");
+    assert.equal(origin.fetched.length + origin.described.length, 0);
+    nowMs = 600_000;
+    stage.fill("3", [object]);
+    await until(() => stage.last()?.state === "done");
+    assert.equal(origin.fetched.length, 10);
+  });
+
+  test("ManifestFiller takes the digests from a peer when they prove the manifest's version, and leaves the origin alone", async (context) => {
+    const whole = Uint8Array.from({ length: 100 }, (_, at) => byteAt({ path: "a", etag: '"1"' }, at));
+    const chunkDigests = Array.from({ length: 10 }, (_, chunk) => digestChunk(whole.subarray(chunk * 10, chunk * 10 + 10)));
+    const digests = makeObjectDigests({ path: "a", sizeBytes: 100, chunkBytes: 10, chunkDigests, lastModifiedUnixMs: 5 });
+    const object = { ...objectOf("a", 100), etag: digests.etag };
+    for (const [claimed, learned] of [
+      [digests.etag, true],
+      ['"another"', false],
+    ] as const) {
+      const peer = new ScriptedUpstream("peer", [{ path: "a", sizeBytes: 100, etag: claimed, lastModifiedUnixMs: 5, digests }]);
+      const origin = new ScriptedUpstream("origin", []);
+      const stage = openFiller(context, [origin]);
+      stage.ranked.steps = [step("cluster", 0)];
+      stage.sources.push(peer);
+      peer.beforeFetch = ({ digested }) => (digested ? undefined : { failure: "bad-answer", detail: "scripted" });
+      stage.fill("1", [object]);
+      await until(() => peer.described.length > 0 && stage.last() !== undefined);
+      assert.equal(stage.index.findObject("a")?.digested ?? false, learned);
+      assert.equal(origin.described.length, 0);
+    }
+  });
+
+  test("ManifestFiller takes the chunks of one object from several peers at once", async (context) => {
+    const object = objectOf("a", 400);
+    const peers = ["p", "q", "r", "s"].map((name) => new ScriptedUpstream(name, [object]));
+    const stage = openFiller(context, [new ScriptedUpstream("origin", [object])]);
+    stage.sources.push(...peers);
+    stage.fill("1", [object]);
+    await until(() => stage.last()?.state === "done");
+    assert.deepEqual(
+      peers.map(({ fetched }) => fetched.length),
+      [10, 10, 10, 10],
+    );
   });
 });

@@ -3,16 +3,20 @@ import { test, type TestContext } from "node:test";
 import { digestChunk, makeObjectDigests } from "../../fill-protocol/object-digests.js";
 import type { SlotPlace } from "../index/chunk-index.js";
 import { objectKeyOf, objectPathBytesMax } from "../object.js";
-import { ObjectDescriber } from "./object-describer.js";
-import { objectOf, openTemporaryStage, ScriptedUpstream } from "./temporary-stage.js";
+import { ObjectDescriber, type ObjectDescriberOptions } from "./object-describer.js";
+import { objectOf, openTemporaryStage, ScriptedUpstream, until } from "./temporary-stage.js";
 import type { Upstream } from "./upstream.js";
 
 function openDescriber(context: TestContext, upstreams: readonly Upstream[]) {
   const stage = openTemporaryStage(context);
   const changed: [string, readonly SlotPlace[]][] = [];
-  const describer = new ObjectDescriber({ ...stage, upstreams, onChanged: (path, freed) => changed.push([path, freed]) });
-  const describe = (path: string, refresh = false) => describer.describe(path, { hops: 2, refresh });
-  return { ...stage, describe, changed };
+  let nowMs = 1000;
+  const clock = { unixMs: () => Date.now(), monotonicMs: () => nowMs };
+  const options = { ...stage, clock, upstreams, onChanged: (path: string, freed: readonly SlotPlace[]) => changed.push([path, freed]) };
+  const open = (over: Partial<ObjectDescriberOptions> = {}) => new ObjectDescriber({ ...options, ...over });
+  const describer = open();
+  const describe = (path: string, refresh = false) => describer.describe(path, { via: ["a", "b"], refresh });
+  return { ...stage, open, describer, describe, changed, turnClock: (ms: number) => (nowMs += ms) };
 }
 
 const object = objectOf("a", 95);
@@ -21,7 +25,7 @@ test("ObjectDescriber asks once however many wait, remembers the answer, and ask
   const { describe, index } = openDescriber(context, [origin]);
   const outcomes = await Promise.all(Array.from({ length: 50 }, () => describe("a")));
   await describe("a");
-  assert.deepEqual(origin.described, [{ path: "a", hops: 2 }]);
+  assert.deepEqual(origin.described, [{ path: "a", via: ["a", "b", "self"] }]);
   for (const outcome of outcomes) assert.ok("object" in outcome && outcome.object.etag === '"1"');
   assert.equal(index.findObject("a")?.sizeBytes, 95);
 });
@@ -48,14 +52,19 @@ test("ObjectDescriber does not ask again at once for what no upstream has", asyn
 
 test("ObjectDescriber does not take an upstream that is away for one that has not got the object", async (context) => {
   const origin = new ScriptedUpstream("origin", [object]);
-  const { describe } = openDescriber(context, [new ScriptedUpstream("without"), origin]);
+  const { describe, turnClock } = openDescriber(context, [new ScriptedUpstream("without"), origin]);
   for (const [failure, expected] of [
     ["unreachable", "upstream-failed"],
     ["timeout", "upstream-timeout"],
     ["bad-answer", "upstream-failed"],
+    ["busy", "busy"],
+    ["loop", "not-found"],
   ] as const) {
     origin.beforeDescribe = () => ({ failure, detail: "scripted" });
-    assert.deepEqual(await describe("a"), { failure: expected });
+    const asked = origin.described.length;
+    for (let count = 0; count < 5; count++) assert.deepEqual(await describe("a"), { failure: expected });
+    assert.equal(origin.described.length, asked + 1, "a failure is remembered for a moment");
+    turnClock(2000);
   }
   origin.beforeDescribe = () => undefined;
   assert.ok("object" in (await describe("a")), "the failure was remembered as an absence");
@@ -162,4 +171,62 @@ test("ObjectDescriber has objects of no bytes", async (context) => {
   const { describe } = openDescriber(context, [new ScriptedUpstream("origin", [objectOf("empty", 0)])]);
   const outcome = await describe("empty");
   assert.ok("object" in outcome && outcome.object.sizeBytes === 0);
+});
+
+test("ObjectDescriber does not let a mirror end a version while the upstream before it is away", async (context) => {
+  const first = new ScriptedUpstream("first", [object]);
+  const mirror = new ScriptedUpstream("mirror", [objectOf("a", 95, 2)]);
+  const { describe, changed, turnClock } = openDescriber(context, [first, mirror]);
+  await describe("a");
+  for (let round = 0; round < 3; round++) {
+    first.beforeDescribe = () => (round % 2 === 0 ? { failure: "unreachable", detail: "scripted" } : undefined);
+    turnClock(2000);
+    const outcome = await describe("a", true);
+    assert.ok("object" in outcome && outcome.object.etag === '"1"');
+  }
+  assert.deepEqual(changed, []);
+  first.beforeDescribe = () => ({ failure: "unreachable", detail: "scripted" });
+  turnClock(61_000);
+  const mirrors = await describe("a", true);
+  assert.ok("object" in mirrors && mirrors.object.etag === '"2"', "but not for ever");
+  first.beforeDescribe = () => undefined;
+  first.objects.set("a", objectOf("a", 95, 3));
+  turnClock(2000);
+  const outcome = await describe("a", true);
+  assert.ok("object" in outcome && outcome.object.etag === '"3"', "the first one's word counts");
+});
+
+test("ObjectDescriber asks the next upstream as well when one is late, and takes the late answer when no other comes", async (context) => {
+  const slow = new ScriptedUpstream("slow", [object]);
+  let release = () => {};
+  const held = new Promise<undefined>((resolve) => (release = () => resolve(undefined)));
+  slow.beforeDescribe = () => held;
+  const other = new ScriptedUpstream("other", [objectOf("b", 1)]);
+  const { open } = openDescriber(context, []);
+  const describer = open({ upstreams: [slow, other], hedgeAfterMs: 5 });
+  assert.ok("object" in (await describer.describe("b", { via: [], refresh: false })));
+  const late = describer.describe("a", { via: [], refresh: false });
+  setTimeout(release, 30);
+  assert.ok("object" in (await late));
+});
+
+test("ObjectDescriber never asks an appliance that waits for the same answer", async (context) => {
+  const peer = new ScriptedUpstream("peer", [object]);
+  peer.applianceId = "peer";
+  let release = () => {};
+  const held = new Promise<undefined>((resolve) => (release = () => resolve(undefined)));
+  const { open, index } = openDescriber(context, []);
+  const alone = open({ upstreams: [peer] });
+  assert.deepEqual(await alone.describe("a", { via: ["peer"], refresh: false }), { failure: "loop" });
+  peer.beforeDescribe = () => held;
+  const ours = alone.describe("a", { via: [], refresh: false });
+  await until(() => peer.described.length === 1);
+  assert.deepEqual(
+    await alone.describe("a", { via: ["x", "peer"], refresh: false }),
+    { failure: "loop" },
+    "it waits for us, and we for it",
+  );
+  release();
+  assert.ok("object" in (await ours));
+  assert.ok(index.findObject("a"));
 });

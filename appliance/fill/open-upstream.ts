@@ -24,7 +24,7 @@ export function openUpstream(settings: UpstreamSettings, options: HttpUpstreamOp
     case "https:":
       return new HttpUpstream(parsed, options);
     case "appliance:":
-      return new HttpUpstream(new URL(url.replace(/^appliance:/, "http:")), options);
+      return new HttpUpstream(new URL(url.replace(/^appliance:/, "http:")), { ...options, kind: "appliance" });
     case "s3:": {
       const s3 = s3Options(settings, process.env);
       if (typeof s3 === "string") throw refuse(s3);

@@ -52,11 +52,11 @@ test("s3Options() signs every request so that a server that computes the signatu
     const upstream = new HttpUpstream(s3.base, { connections: 2, connectTimeoutMs: 2000, silenceTimeoutMs: 2000, sign: s3.sign });
     t.after(() => upstream.close());
     for (const path of ["film.mp4", "with space & ü+(1)!*'.mp4", "deep/er/~film=1.mp4"]) {
-      const object = await upstream.describe({ path, hops: 0 });
+      const object = await upstream.describe({ path, via: [] });
       assert.deepEqual(object, { sizeBytes: 4, etag: '"e"', lastModifiedUnixMs: 0 }, path);
       const into = new Uint8Array(4);
       assert.equal(
-        await upstream.fetch({ path, hops: 0, sizeBytes: 4, etag: '"e"', lastModifiedUnixMs: 0, digested: false, offsetBytes: 0, into }),
+        await upstream.fetch({ path, via: [], sizeBytes: 4, etag: '"e"', lastModifiedUnixMs: 0, digested: false, offsetBytes: 0, into }),
         undefined,
       );
       assert.ok(bytes.equals(into));

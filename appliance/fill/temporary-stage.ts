@@ -10,19 +10,22 @@ import { allocateCounters, counterPlace, counterRow, type CounterName } from "..
 import { allocateChunkHits, ChunkHits } from "../disk/chunk-hits.js";
 import { DiskSet } from "../disk/disk-set.js";
 import { SlabFiles } from "../disk/slab-files.js";
-import { slabGeometryOf } from "../disk/slab-geometry.js";
+import { slabGeometryOf, slotShapeOf, slotsPerExtentOf } from "../disk/slab-geometry.js";
 import { SlotReader, type SlotReadOutcome } from "../disk/slot-reader.js";
 import { SlotWriter } from "../disk/slot-writer.js";
 import { ChunkIndex } from "../index/chunk-index.js";
 import { allocateFrameArena, FrameArena } from "../memory/frame-arena.js";
 import { chunkLengthOf, objectKeyOf, objectKeyWords, type ObjectRecord } from "../object.js";
+import { FillPace, WriteBudgets } from "./fill-pace.js";
+import { FillWindows } from "./fill-window.js";
 import { KeptObjects } from "./kept-objects.js";
-import type { Upstream, UpstreamFailure, UpstreamObject, UpstreamRange, UpstreamRequest } from "./upstream.js";
+import { SourceHealth } from "./source-health.js";
+import type { Upstream, UpstreamFailure, UpstreamKind, UpstreamObject, UpstreamRange, UpstreamRequest } from "./upstream.js";
 
 export interface StageOptions {
   chunkBytes?: number;
   frames?: number;
-  /** Slots of each disk. */
+  /** Slots of each disk, of the size that a whole chunk needs: rounded up to whole extents. */
   slots?: readonly number[];
   /** Where the first disk is, when it is not to be a folder of its own. */
   firstDiskPath?: string;
@@ -43,14 +46,16 @@ export function openTemporaryStage(
 ) {
   const folder = mkdtempSync(join(tmpdir(), "millrace-fill-"));
   const geometry = slabGeometryOf(chunkBytes);
+  const slotsPerExtent = slotsPerExtentOf(geometry, slotShapeOf(geometry, chunkBytes, { path: "", etag: "" }).slotPages);
+  const extentsFor = (slotCount: number) => Math.ceil(slotCount / slotsPerExtent);
   const index = new ChunkIndex(folder, chunkBytes);
   const disks = new DiskSet(
     slots.map((slotCount, diskNumber) => ({
       diskNumber,
       uuid: randomUUID(),
       path: diskNumber === 0 && firstDiskPath ? firstDiskPath : mkdtempSync(join(folder, "disk-")),
-      capacityBytes: slotCount * geometry.slotBytes,
-      slotCount,
+      capacityBytes: extentsFor(slotCount) * geometry.extentBytes,
+      extentCount: extentsFor(slotCount),
     })),
   );
   // Without it a folder is no disk, and no slab is made there.
@@ -91,6 +96,19 @@ export function openTemporaryStage(
     endFirst: (end: () => Promise<void>) => void users.push(end),
     log: openLog("test", "silent"),
     clock: systemClock,
+    // What fetching needs, patient enough for a busy machine.
+    applianceId: "self",
+    windows: new FillWindows([], "UTC"),
+    pace: new FillPace({
+      clock: systemClock,
+      bytesPerSecond: 0,
+      upstreamBytesPerSecond: new Map(),
+      budgets: new WriteBudgets({ clock: systemClock, disks, bytesPerSecondMax: 0, readP99LimitMs: 10_000 }),
+    }),
+    health: new SourceHealth({ clock: systemClock, log: openLog("test", "silent"), random: () => 0 }),
+    random: () => 0,
+    hedgeAfterMs: 20_000,
+    totalTimeoutMs: 30_000,
     count: (name: CounterName) => counters[counterPlace[name]]!,
     /** Reads a chunk from where the index says it lies. */
     readChunk: (object: ObjectRecord, chunk: number) =>
@@ -99,15 +117,16 @@ export function openTemporaryStage(
         if (!place) return resolve("unknown");
         const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
         const into = new Uint8Array(lengthBytes);
-        reader.read({ ...place, objectKey: objectKeyOf(object), chunk, lengthBytes, into }, (outcome) => {
+        const { headerBytes } = slotShapeOf(geometry, lengthBytes, object);
+        reader.read({ ...place, objectKey: objectKeyOf(object), chunk, lengthBytes, headerBytes, into }, (outcome) => {
           const right = into.every((byte, at) => byte === byteAt(object, chunk * chunkBytes + at));
           resolve(outcome === "ok" && !right ? "wrong-bytes" : outcome);
         });
       }),
     /** A frame with the chunk's bytes, pinned once. */
     publish: (object: ObjectRecord, chunk: number) => {
-      const frame = arena.allocate();
       const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
+      const frame = arena.allocate(lengthBytes);
       const bytes = arena.wholeFrame(frame);
       for (let at = 0; at < lengthBytes; at++) bytes[at] = byteAt(object, chunk * chunkBytes + at);
       return arena.publish(frame, objectKeyWords(objectKeyOf(object)), chunk, lengthBytes);
@@ -131,12 +150,20 @@ type Answer<Value> = Value | Promise<Value>;
 /** An upstream without a network. Gives right answers unless it is told otherwise. */
 export class ScriptedUpstream implements Upstream {
   readonly name: string;
+  kind: UpstreamKind = "origin";
+  applianceId: string | undefined;
   readonly objects = new Map<string, UpstreamObject>();
   readonly described: UpstreamRequest[] = [];
   readonly fetched: UpstreamRange[] = [];
   /** Asked first; undefined lets the right answer through. */
   beforeDescribe: (request: UpstreamRequest) => Answer<UpstreamFailure | "not-found" | undefined> = () => undefined;
   beforeFetch: (range: UpstreamRange) => Answer<UpstreamFailure | "not-found" | "wrong-bytes" | undefined> = () => undefined;
+
+  /** A range comes in parts of so many bytes, and this is asked after each but the last. */
+  partBytes = Infinity;
+  /** This byte of each range is wrong. */
+  flipAt: number | undefined;
+  betweenParts: (range: UpstreamRange, at: number) => Answer<UpstreamFailure | undefined> = () => undefined;
 
   constructor(name: string, objects: readonly (UpstreamObject & { path: string })[] = []) {
     this.name = name;
@@ -156,11 +183,16 @@ export class ScriptedUpstream implements Upstream {
     if (!object) return "not-found";
     if (object.etag !== range.etag && !range.digested) return { failure: "version-changed", detail: "scripted" };
     for (let at = 0; at < range.into.length; at++) {
-      range.into[at] =
-        before === "wrong-bytes"
-          ? 255 - byteAt({ path: range.path, etag: object.etag }, range.offsetBytes + at)
-          : byteAt({ path: range.path, etag: object.etag }, range.offsetBytes + at);
+      if (at % this.partBytes === 0 && at > 0) {
+        range.onBytes?.(at);
+        const failure = await this.betweenParts(range, at);
+        if (range.signal?.aborted) return { failure: "cancelled", detail: "scripted" };
+        if (failure) return failure;
+      }
+      const right = byteAt({ path: range.path, etag: object.etag }, range.offsetBytes + at);
+      range.into[at] = before === "wrong-bytes" || at === this.flipAt ? 255 - right : right;
     }
+    range.onBytes?.(range.into.length);
     return undefined;
   }
 

@@ -1,8 +1,10 @@
-// Sends the bytes of one response from frames, chunk by chunk, never holding more than one frame.
+// Sends the bytes of one response from frames, chunk by chunk, never holding more than one frame; of a chunk that is still arriving, what is there.
 import type { HttpResponse } from "uWebSockets.js";
 import { counterPlace } from "../counters.js";
 import type { FrameArena } from "../memory/frame-arena.js";
-import type { ChunkGetter } from "../serve/chunk-getter.js";
+import { chunkLengthOf } from "../object.js";
+import type { ChunkArrival } from "../serve/chunk-arrival.js";
+import type { ChunkGetter, ChunkOutcome } from "../serve/chunk-getter.js";
 import type { ServedObject } from "../serve/object-finder.js";
 
 export interface BodySenderOptions {
@@ -10,6 +12,8 @@ export interface BodySenderOptions {
   chunkBytes: number;
   counters: Float64Array;
   getter: ChunkGetter;
+  /** Chunks of the response that are asked for before their turn, when they come from upstream. */
+  readAheadChunks: number;
 }
 
 /** A run of bytes of the object, both ends included, with text before it. With `last` < `first` it is the text alone. */
@@ -28,7 +32,7 @@ export interface Body {
   before: Uint8Array;
   parts: readonly BodyPart[];
   totalBytes: number;
-  hops: number;
+  via: readonly string[];
 }
 
 export const noBytes = new Uint8Array(0);
@@ -50,6 +54,12 @@ export class BodySender {
   #chunk: number;
   /** Pinned by us; -1 while the next chunk is waited for, or text alone is sent. */
   #frame = -1;
+  /** Of a frame that is still being filled. */
+  #arrival: ChunkArrival | undefined;
+  /** Where the view ends in the chunk. */
+  #viewEnd = 0;
+  /** Ends the wait for the next chunk. */
+  #leave: (() => void) | undefined;
   /** What is being sent, and how many bytes of the response came before it. */
   #view: Uint8Array = noBytes;
   /** The view is the text before a part. */
@@ -73,12 +83,14 @@ export class BodySender {
     this.#chunk = Math.floor(body.first / options.chunkBytes);
   }
 
-  /** Begins with the first chunk's frame, whose pin is now ours; status and headers are written. Call it corked. True when all is sent. */
-  send(frame: number, fromUpstream: boolean): boolean {
-    this.#frame = frame;
-    this.#fromUpstream = fromUpstream;
+  /** Begins with the first chunk, whose pin is now ours; status and headers are written. Call it corked. True when all is sent. */
+  send(chunk: Extract<ChunkOutcome, { frame: number }>): boolean {
+    this.#frame = chunk.frame;
+    this.#arrival = chunk.arrival;
+    this.#fromUpstream = chunk.from === "upstream";
+    if (chunk.from === "upstream") this.#readAhead();
     if (this.#body.before.length > 0) this.#takeText(this.#body.before);
-    else this.#take(frame);
+    else this.#take();
     return this.#push(0);
   }
 
@@ -104,19 +116,35 @@ export class BodySender {
   /** The client has gone, or we have closed the connection. */
   abort(): void {
     this.#ended = true;
+    this.#leave?.();
     this.#dropFrame();
   }
 
-  #take(frame: number): void {
-    const { arena, chunkBytes } = this.#options;
-    const start = this.#chunk * chunkBytes;
-    const bytes = arena.bytesOf(frame);
-    const from = Math.max(0, this.#first - start);
-    const to = Math.min(bytes.length, this.#last - start + 1);
-    this.#frame = frame;
+  /** Begins with the bytes of `#frame` that this response wants of its chunk. */
+  #take(): void {
     this.#atText = false;
+    this.#viewEnd = Math.max(0, this.#first - this.#chunk * this.#options.chunkBytes);
+    this.#takeMore();
+  }
+
+  /** Goes on in the same chunk with what is there. False when there is no more of it than was taken before. */
+  #takeMore(): boolean {
+    const { arena } = this.#options;
+    const bytes = arena.bytesOf(this.#frame);
+    const from = this.#viewEnd;
+    const to = Math.min(bytes.length, this.#chunkEnd());
+    if (to <= from) return false;
     this.#view = from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to);
     if (this.#fromUpstream) this.#readThroughBytes += to - from;
+    this.#viewEnd = to;
+    return true;
+  }
+
+  /** Where the bytes that this response wants of its chunk end. */
+  #chunkEnd(): number {
+    const { chunkBytes } = this.#options;
+    const { sizeBytes } = this.#body.object.record;
+    return Math.min(chunkLengthOf(sizeBytes, chunkBytes, this.#chunk), this.#last - this.#chunk * chunkBytes + 1);
   }
 
   #takeText(text: Uint8Array): void {
@@ -155,10 +183,11 @@ export class BodySender {
     if (this.#atText) {
       // The first part's frame is here already.
       if (this.#frame >= 0) {
-        this.#take(this.#frame);
+        this.#take();
         return true;
       }
     } else {
+      if (this.#arrival && this.#viewEnd < this.#chunkEnd()) return this.#takeMore();
       this.#dropFrame();
       this.#chunk++;
       if (this.#chunk * this.#options.chunkBytes > this.#last) {
@@ -173,7 +202,8 @@ export class BodySender {
     const frame = this.#options.getter.pinAtHand(this.#body.object, this.#chunk);
     if (frame < 0) return false;
     this.#fromUpstream = false;
-    this.#take(frame);
+    this.#frame = frame;
+    this.#take();
     return true;
   }
 
@@ -187,28 +217,59 @@ export class BodySender {
     });
   }
 
+  /** Waits for more of the chunk that is arriving, or for the next one. */
   #waitForChunk(): void {
-    const { arena, counters, getter } = this.#options;
+    const { arena, chunkBytes, getter } = this.#options;
     this.#waiting = true;
-    getter.get(this.#body.object, this.#chunk, this.#body.hops, (outcome) => {
+    if (this.#arrival) return this.#waitForMore(this.#arrival);
+    const firstByte = Math.max(0, this.#first - this.#chunk * chunkBytes);
+    this.#leave = getter.get(this.#body.object, this.#chunk, { via: this.#body.via, firstByte }, (outcome) => {
       this.#waiting = false;
+      this.#leave = undefined;
       if ("frame" in outcome) {
-        if (this.#ended) return arena.unpin(outcome.frame);
+        if (this.#ended) {
+          outcome.arrival?.leave();
+          return arena.unpin(outcome.frame);
+        }
+        this.#frame = outcome.frame;
+        this.#arrival = outcome.arrival;
         this.#fromUpstream = outcome.from === "upstream";
-        this.#take(outcome.frame);
+        if (outcome.from === "upstream") this.#readAhead();
+        this.#take();
         this.#response.cork(() => this.#push(0));
-        return;
-      }
-      if (this.#ended) return;
-      // The length was promised: the client can only learn by the connection's end that the rest does not come.
-      counters[counterPlace.responsesBroken]!++;
-      this.#broken = true;
-      this.#response.close();
+      } else this.#break();
     });
+  }
+
+  #waitForMore(arrival: ChunkArrival): void {
+    arrival.whenMore(() => {
+      if (this.#ended) return;
+      if (this.#takeMore()) {
+        this.#waiting = false;
+        this.#response.cork(() => this.#push(0));
+      } else if (arrival.ended === undefined) this.#waitForMore(arrival);
+      else this.#break();
+    });
+  }
+
+  /** The length was promised: the client can only learn by the connection's end that the rest does not come. */
+  #break(): void {
+    if (this.#ended) return;
+    this.#options.counters[counterPlace.responsesBroken]!++;
+    this.#broken = true;
+    this.#response.close();
+  }
+
+  #readAhead(): void {
+    const { chunkBytes, getter, readAheadChunks } = this.#options;
+    const last = Math.min(this.#chunk + readAheadChunks, Math.floor(this.#last / chunkBytes));
+    for (let chunk = this.#chunk + 1; chunk <= last; chunk++) getter.readAhead(this.#body.object, chunk, this.#body.via);
   }
 
   #dropFrame(): void {
     if (this.#frame < 0) return;
+    this.#arrival?.leave();
+    this.#arrival = undefined;
     this.#options.arena.unpin(this.#frame);
     this.#frame = -1;
     this.#view = noBytes;

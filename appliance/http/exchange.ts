@@ -1,6 +1,6 @@
 // One request and its answer: what is read of the first, and how far the second is.
 import type { HttpRequest, HttpResponse } from "uWebSockets.js";
-import { hopsHeader } from "../../fill-protocol/hops-header.js";
+import { parseVia, viaHeader } from "../../fill-protocol/via-header.js";
 import type { RequestHeaders } from "../serve/decide-response.js";
 import type { BodySender } from "./body-sender.js";
 
@@ -16,12 +16,14 @@ export class Exchange implements RequestHeaders {
   readonly ifModifiedSince: string;
   readonly ifUnmodifiedSince: string;
   readonly ifRange: string;
-  /** Appliances that the request has come through. */
-  readonly hops: number;
+  /** Ids of the appliances that the request has come through; none of them for a player's. */
+  readonly via: readonly string[];
   /** It will be finished after its handler has returned, so it is counted as under way and told when the client leaves. */
   watched = false;
   aborted = false;
   sender: BodySender | undefined;
+  /** Ends the wait for the first chunk. */
+  leave: (() => void) | undefined;
 
   constructor(response: HttpResponse, request: HttpRequest, { method, path }: { method: "GET" | "HEAD"; path: string }) {
     this.response = response;
@@ -33,6 +35,6 @@ export class Exchange implements RequestHeaders {
     this.ifModifiedSince = request.getHeader("if-modified-since");
     this.ifUnmodifiedSince = request.getHeader("if-unmodified-since");
     this.ifRange = this.range === "" ? "" : request.getHeader("if-range");
-    this.hops = Number(request.getHeader(hopsHeader)) || 0;
+    this.via = parseVia(request.getHeader(viaHeader));
   }
 }

@@ -2,11 +2,12 @@
 import type { HttpRequest, HttpResponse } from "uWebSockets.js";
 import { fillTokenHeader } from "../../fill-protocol/fill-token.js";
 import { digestsPrefix } from "../../fill-protocol/object-digests.js";
+import { applianceHeader, appliancePath, viaMax } from "../../fill-protocol/via-header.js";
 import { counterPlace, type CounterName } from "../counters.js";
 import { fillFailures } from "../fill-messages.js";
 import type { HeatCounter } from "../heat-table.js";
 import type { FrameArena } from "../memory/frame-arena.js";
-import type { ChunkGetter } from "../serve/chunk-getter.js";
+import type { ChunkGetter, ChunkOutcome } from "../serve/chunk-getter.js";
 import { decideResponse, type BodyDecision, type PartsDecision } from "../serve/decide-response.js";
 import type { FillClient } from "../serve/fill-client.js";
 import type { ObjectFinder, ServedObject } from "../serve/object-finder.js";
@@ -28,15 +29,17 @@ import {
   type ObjectHeads,
 } from "./response-head.js";
 
-/** A request that has come through this many appliances is not filled for: the upstreams form a ring. */
-const hopsMax = 4;
 /** Before a token in a path. */
 const tokenPrefix = "/~";
 const retryAfterSeconds = "1";
+/** Fill requests are refused when so much of what the worker can take is in use: players go first. */
+const fillShareMax = 0.9;
 /** Paths of our own; the digests are the only ones that are served. */
 const reservedPrefix = ".millrace/";
 
 export interface RequestHandlerOptions {
+  /** What this appliance calls itself to others. */
+  applianceId: string;
   arena: FrameArena;
   chunkBytes: number;
   counters: Float64Array;
@@ -49,6 +52,9 @@ export interface RequestHandlerOptions {
   redirectBase: string;
   /** Requests under way at once in this worker; beyond it the answer is 503. */
   requestsMax: number;
+  /** Of these, by other appliances that fill. */
+  fillRequestsMax: number;
+  readAheadChunks: number;
   clients: ClientRules;
   tokens: TokenChecker;
   /** Undefined: what players say in CMCD is not looked at. */
@@ -65,6 +71,7 @@ export class RequestHandler {
   /** Of responses that are not done, when there is a log. */
   readonly #logEntries = new Map<HttpResponse, AccessLogEntry>();
   #underWay = 0;
+  #fillUnderWay = 0;
   #draining = false;
   #onIdle: (() => void) | undefined;
 
@@ -103,6 +110,7 @@ export class RequestHandler {
     }
     const path = parseObjectPath(target);
     if (path === undefined) return this.#turnAway(response, 400, "That is not the path of an object", headOnly);
+    if (path === appliancePath) return this.#answerWhoItIs(response, headOnly);
     if (tokens.active) {
       let refusal = this.#checkToken(response, request, token, path);
       if (refusal === "token-missing") {
@@ -116,6 +124,7 @@ export class RequestHandler {
     }
     if (this.#underWay >= requestsMax) return this.#turnAway(response, 503, "Too many requests are under way", headOnly);
     const exchange = new Exchange(response, request, { method: headOnly ? "HEAD" : "GET", path });
+    if (exchange.via.length > 0 && this.#refusesToFill(exchange)) return;
     if (path.startsWith(reservedPrefix)) return this.#receiveReserved(exchange);
     if (warmer) {
       const cmcd = request.getHeader("cmcd-request") || (request.getQuery("CMCD") ?? "");
@@ -137,6 +146,30 @@ export class RequestHandler {
     });
   }
 
+  /** Answers a request of another appliance that must not go on. */
+  #refusesToFill(exchange: Exchange): boolean {
+    const { applianceId, counters, fillRequestsMax, requestsMax } = this.#options;
+    if (exchange.via.includes(applianceId) || exchange.via.length >= viaMax) {
+      counters[counterPlace.fillRequestsLooped]!++;
+      this.#fail(exchange, 508, "The upstreams of appliances form a ring");
+      return true;
+    }
+    if (this.#fillUnderWay < fillRequestsMax && this.#underWay < requestsMax * fillShareMax) return false;
+    counters[counterPlace.fillRequestsRefused]!++;
+    this.#fail(exchange, 503, "Busy: fill from another source");
+    return true;
+  }
+
+  #answerWhoItIs(response: HttpResponse, headOnly: boolean): void {
+    this.#countStatus(response, 200);
+    writePlainHead(response, 200, "text/plain; charset=utf-8");
+    response.writeHeader(applianceHeader, this.#options.applianceId);
+    this.#sayClosing(response);
+    if (headOnly) response.writeHeader("Content-Length", "0").endWithoutBody();
+    else response.end();
+    this.#writeLogEntry(response);
+  }
+
   #receiveReserved(exchange: Exchange): void {
     if (exchange.path === this.#options.crashPath) throw new Error("Crashed as it was asked to");
     if (!exchange.path.startsWith(digestsPrefix)) return this.#fail(exchange, 404, "There is no such object");
@@ -149,9 +182,8 @@ export class RequestHandler {
   /** Asks upstream what the object is, where this appliance fills; goes on with `answer`. */
   #ask(exchange: Exchange, path: string, answer: (object: ServedObject) => void): void {
     if (this.#options.miss !== "fill") return this.#answerMissing(exchange);
-    if (exchange.hops >= hopsMax) return this.#fail(exchange, 502, "The upstreams form a ring");
     this.#watch(exchange);
-    this.#options.finder.ask(path, exchange.hops, (outcome) => {
+    this.#options.finder.ask(path, exchange.via, (outcome) => {
       if (exchange.aborted) return;
       exchange.response.cork(() => {
         if ("object" in outcome) answer(outcome.object);
@@ -187,15 +219,20 @@ export class RequestHandler {
     const { arena, chunkBytes, getter } = this.#options;
     const chunk = Math.floor(firstByte / chunkBytes);
     const frame = getter.pinAtHand(object, chunk);
-    if (frame >= 0) return this.#send(exchange, object, decision, frame, "HIT");
+    if (frame >= 0) return this.#send(exchange, object, decision, { frame, from: "memory" });
     this.#watch(exchange);
-    getter.get(object, chunk, exchange.hops, (outcome) => {
+    const firstInChunk = firstByte - chunk * chunkBytes;
+    exchange.leave = getter.get(object, chunk, { via: exchange.via, firstByte: firstInChunk }, (outcome) => {
+      exchange.leave = undefined;
       if (exchange.aborted) {
-        if ("frame" in outcome) arena.unpin(outcome.frame);
+        if ("frame" in outcome) {
+          outcome.arrival?.leave();
+          arena.unpin(outcome.frame);
+        }
         return;
       }
       exchange.response.cork(() => {
-        if ("frame" in outcome) this.#send(exchange, object, decision, outcome.frame, outcome.from === "upstream" ? "MISS" : "HIT");
+        if ("frame" in outcome) this.#send(exchange, object, decision, outcome);
         else if (outcome.failure === "missing") this.#answerMissing(exchange);
         else this.#fail(exchange, fillFailures[outcome.failure], `No upstream gives this part of the object: ${outcome.failure}`);
       });
@@ -203,21 +240,26 @@ export class RequestHandler {
   }
 
   /** Called corked, with the first chunk's frame pinned for us. */
-  #send(exchange: Exchange, object: ServedObject, decision: BodyDecision | PartsDecision, frame: number, status: CacheStatus): void {
-    this.#writeHead(exchange.response, object, decision, status);
+  #send(
+    exchange: Exchange,
+    object: ServedObject,
+    decision: BodyDecision | PartsDecision,
+    chunk: Extract<ChunkOutcome, { frame: number }>,
+  ): void {
+    this.#writeHead(exchange.response, object, decision, chunk.from === "upstream" ? "MISS" : "HIT");
     const sender = new BodySender(this.#options, exchange.response, this.#bodyOf(exchange, object, decision), () => this.#finish(exchange));
     exchange.sender = sender;
-    if (!sender.send(frame, status === "MISS")) this.#watch(exchange);
+    if (!sender.send(chunk)) this.#watch(exchange);
   }
 
   #bodyOf(exchange: Exchange, object: ServedObject, decision: BodyDecision | PartsDecision): Body {
     if (!("parts" in decision)) {
       const { first, last } = decision;
-      return { object, first, last, before: noBytes, parts: noParts, totalBytes: last - first + 1, hops: exchange.hops };
+      return { object, first, last, before: noBytes, parts: noParts, totalBytes: last - first + 1, via: exchange.via };
     }
     const { contentType } = this.#headsOf(object);
     const { parts, totalBytes } = multipartBodyOf(decision.parts, { contentType, sizeBytes: object.record.sizeBytes });
-    return { object, ...parts[0]!, parts: parts.slice(1), totalBytes, hops: exchange.hops };
+    return { object, ...parts[0]!, parts: parts.slice(1), totalBytes, via: exchange.via };
   }
 
   #writeHead(response: HttpResponse, object: ServedObject, decision: BodyDecision | PartsDecision, status: CacheStatus): void {
@@ -312,9 +354,10 @@ export class RequestHandler {
   #watch(exchange: Exchange): void {
     if (exchange.watched) return;
     exchange.watched = true;
-    this.#countUnderWay(1);
+    this.#countUnderWay(1, exchange);
     exchange.response.onAborted(() => {
       exchange.aborted = true;
+      exchange.leave?.();
       if (!exchange.sender?.broken) this.#options.counters[counterPlace.responsesAborted]!++;
       exchange.sender?.abort();
       this.#finish(exchange);
@@ -326,13 +369,14 @@ export class RequestHandler {
     this.#countHeat(exchange);
     if (!exchange.watched) return;
     exchange.watched = false;
-    this.#countUnderWay(-1);
+    this.#countUnderWay(-1, exchange);
     if (this.#underWay === 0) this.#onIdle?.();
   }
 
   /** What appliances fetch for each other says nothing new of players. */
-  #countHeat({ sender, hops }: Exchange): void {
-    if (sender && hops === 0 && sender.sentBytes > 0) this.#options.heat.add(sender.object, sender.sentBytes, sender.readThroughBytes);
+  #countHeat({ sender, via }: Exchange): void {
+    if (sender && via.length === 0 && sender.sentBytes > 0)
+      this.#options.heat.add(sender.object, sender.sentBytes, sender.readThroughBytes);
   }
 
   #openLogEntry(response: HttpResponse, request: HttpRequest, method: string): void {
@@ -356,9 +400,13 @@ export class RequestHandler {
     this.#options.accessLog.write(entry, { bytes: exchange?.sender?.sentBytes ?? 0, aborted: exchange?.aborted ?? false });
   }
 
-  #countUnderWay(difference: 1 | -1): void {
+  #countUnderWay(difference: 1 | -1, { via }: Exchange): void {
+    const { counters } = this.#options;
     this.#underWay += difference;
-    this.#options.counters[counterPlace.underWay] = this.#underWay;
+    counters[counterPlace.underWay] = this.#underWay;
+    if (via.length === 0) return;
+    this.#fillUnderWay += difference;
+    counters[counterPlace.fillRequestsUnderWay] = this.#fillUnderWay;
   }
 }
 

@@ -20,6 +20,7 @@ const reasons: Readonly<Record<number, string>> = {
   502: "Bad Gateway",
   503: "Service Unavailable",
   504: "Gateway Timeout",
+  508: "Loop Detected",
 };
 
 /** Types that players look at and that the general table has otherwise, or not at all. */

@@ -4,7 +4,20 @@ import type { DescribeOutcome, FetchOutcome, FillToServe, ServeToFill } from "..
 import type { FrameArena } from "../memory/frame-arena.js";
 import type { ObjectRecord } from "../object.js";
 
-type Answer = (message: FillToServe) => void;
+/** Questions that have an answer. */
+type Question = Extract<ServeToFill, { type: "describe" | "fetch" | "digests" }>;
+
+type Answer = (message: Exclude<FillToServe, { type: "changed" }>) => void;
+
+/** Who waits for a chunk from upstream. */
+export interface FetchListener {
+  /** The frame is being filled; it is pinned once for the listener. Not told of every chunk. */
+  onArriving(frame: number): void;
+  /** There is more in that frame. */
+  onMore(): void;
+  /** Told once, last. A frame in the outcome is pinned once for the listener, besides an arriving one. */
+  onDone(outcome: FetchOutcome): void;
+}
 
 export class FillClient {
   readonly #port: MessagePort;
@@ -19,24 +32,35 @@ export class FillClient {
     port.on("message", (message: FillToServe) => {
       if (message.type === "changed") return onChanged(message.path);
       const answer = this.#answers.get(message.id);
-      this.#answers.delete(message.id);
+      if (message.type !== "arriving" && message.type !== "arrived") this.#answers.delete(message.id);
       answer?.(message);
     });
   }
 
-  describe(path: string, { hops, refresh }: { hops: number; refresh: boolean }, done: (outcome: DescribeOutcome) => void): void {
-    this.#ask({ type: "describe", id: this.#nextId, path, hops, refresh }, (message) => {
+  describe(path: string, { via, refresh }: { via: readonly string[]; refresh: boolean }, done: (outcome: DescribeOutcome) => void): void {
+    this.#ask({ type: "describe", id: this.#nextId, path, via, refresh }, (message) => {
       if (message.type === "described") done(message.outcome);
     });
   }
 
-  /** A frame in the outcome is pinned once for the caller. */
-  fetch(object: ObjectRecord, chunk: number, hops: number, done: (outcome: FetchOutcome) => void): void {
-    this.#ask({ type: "fetch", id: this.#nextId, object, chunk, hops }, (message) => {
-      if (message.type !== "fetched") return;
-      if ("frame" in message.outcome) this.#arena.adoptPin(message.outcome.frame);
-      done(message.outcome);
+  /** The answer tells the fill worker that nobody listens any more; `onDone` is called all the same. */
+  fetch(object: ObjectRecord, chunk: number, via: readonly string[], listener: FetchListener): () => void {
+    const id = this.#nextId;
+    this.#ask({ type: "fetch", id, object, chunk, via }, (message) => {
+      switch (message.type) {
+        case "arriving":
+          this.#arena.adoptPin(message.frame);
+          return listener.onArriving(message.frame);
+        case "arrived":
+          return listener.onMore();
+        case "fetched":
+          if ("frame" in message.outcome) this.#arena.adoptPin(message.outcome.frame);
+          return listener.onDone(message.outcome);
+      }
     });
+    return () => {
+      if (this.#answers.has(id)) this.#port.postMessage({ type: "leave", id } satisfies ServeToFill);
+    };
   }
 
   findDigests(object: ObjectRecord, done: (digests: Uint8Array | undefined) => void): void {
@@ -59,7 +83,7 @@ export class FillClient {
     this.#port.close();
   }
 
-  #ask(question: Exclude<ServeToFill, { type: "bad-slot" }>, answer: Answer): void {
+  #ask(question: Question, answer: Answer): void {
     this.#answers.set(question.id, answer);
     this.#nextId++;
     this.#port.postMessage(question);

@@ -1,5 +1,6 @@
 // What a serving worker knows of objects: a small memory before the index, the index before the upstreams.
 import { LRUCache } from "lru-cache";
+import { noVia } from "../../fill-protocol/via-header.js";
 import type { Clock } from "../../runtime/clock.js";
 import type { DescribeOutcome } from "../fill-messages.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
@@ -52,7 +53,7 @@ export class ObjectFinder {
   /** Asks upstream what `path` is. One question at a time, however many requests wait. */
   ask(
     path: string,
-    hops: number,
+    via: readonly string[],
     done: (outcome: { object: ServedObject } | Extract<DescribeOutcome, { failure: unknown }>) => void,
   ): void {
     const finish = (outcome: DescribeOutcome) => {
@@ -65,7 +66,7 @@ export class ObjectFinder {
       return;
     }
     this.#waiting.set(path, [finish]);
-    this.#options.fill.describe(path, { hops, refresh: false }, (outcome) => {
+    this.#options.fill.describe(path, { via, refresh: false }, (outcome) => {
       const finishers = this.#waiting.get(path) ?? [];
       this.#waiting.delete(path);
       for (const each of finishers) each(outcome);
@@ -86,7 +87,7 @@ export class ObjectFinder {
   #refresh(path: string): void {
     if (this.#refreshing.has(path)) return;
     this.#refreshing.add(path);
-    this.#options.fill.describe(path, { hops: 0, refresh: true }, (outcome) => {
+    this.#options.fill.describe(path, { via: noVia, refresh: true }, (outcome) => {
       if ("object" in outcome) this.#remember(path, outcome.object);
       else if (outcome.failure === "not-found") this.#objects.delete(path);
       // An upstream that is away is not asked again by every request.

@@ -1,8 +1,9 @@
 // Brings into memory what a player says that it will ask for next, so that its next request waits for no disk.
+import { noVia } from "../../fill-protocol/via-header.js";
 import { counterPlace } from "../counters.js";
 import type { FrameArena } from "../memory/frame-arena.js";
 import { isObjectPath } from "../object.js";
-import type { ChunkGetter } from "./chunk-getter.js";
+import { wholeChunk, type ChunkGetter } from "./chunk-getter.js";
 import type { ObjectFinder } from "./object-finder.js";
 import { parseByteRange } from "./parse-byte-range.js";
 import { parseNextRequest, resolveNextPath } from "./parse-cmcd.js";
@@ -51,7 +52,7 @@ export class RangeWarmer {
       }
       this.#warming++;
       counters[counterPlace.chunksWarmed]!++;
-      getter.get(object, chunk, 0, (outcome) => {
+      getter.get(object, chunk, { via: noVia, firstByte: wholeChunk }, (outcome) => {
         this.#warming--;
         if ("frame" in outcome) arena.unpin(outcome.frame);
       });

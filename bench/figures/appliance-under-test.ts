@@ -92,7 +92,7 @@ export class ApplianceUnderTest {
 
   /** POST to the admin port. @throws OperatingError "appliance-refused". */
   async command(path: string, body: unknown): Promise<void> {
-    await this.#ask(path, { method: "POST", body: JSON.stringify(body) });
+    await this.#ask(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
   }
 
   /** Asks until `condition` holds. @throws OperatingError "condition-missed". */

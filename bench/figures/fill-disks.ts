@@ -13,7 +13,7 @@ const passesMax = 20;
 export async function fillDisks(
   objects: readonly CatalogObject[],
   slots: number,
-  context: { appliance: ApplianceUnderTest; figure: FigureBuilder; run: FigureRun; connections?: number },
+  context: { appliance: ApplianceUnderTest; figure: FigureBuilder; run: FigureRun; connections?: number; caPem?: string },
 ): Promise<void> {
   const { appliance } = context;
   const stored = async () => {
@@ -21,7 +21,10 @@ export async function fillDisks(
     return metrics.sum("millrace_fill_stored_chunks_total") - metrics.sum("millrace_evicted_chunks_total");
   };
   const flags = { pick: "once", walk: "sequential", range: "whole", warmup: "0s", duration: "280s", verify: "all" };
-  const plan = loadPlan({ ...flags, connections: context.connections ?? 4 }, { baseUrl: appliance.baseUrl, objects });
+  const plan = loadPlan(
+    { ...flags, connections: context.connections ?? 4 },
+    { baseUrl: appliance.baseUrl, objects, ...(context.caPem !== undefined && { caPem: context.caPem }) },
+  );
   for (let pass = 0; pass < passesMax; pass++) {
     await measureLoad(plan, context);
     // What waits for its batch is on the disk within a moment, if at all.

@@ -19,6 +19,25 @@ export interface SimulatePopularityOptions {
 
 type MakePolicy = (options: CachePolicyOptions) => CachePolicy;
 
+/** A manifest maker that knows each day's requests before it begins: what no forecast can be better than by much. */
+export function perfectManifests({ objects, objectBytes }: LoadedTrace, requestsPerDay: number, budgetBytes: number): ManifestMaker {
+  return {
+    noteDay() {},
+    plan(day) {
+      const plays = new Uint32Array(objectBytes.length);
+      for (const object of objects.subarray(day * requestsPerDay, (day + 1) * requestsPerDay)) plays[object]!++;
+      const held: number[] = [];
+      let freeBytes = budgetBytes;
+      for (const object of [...plays.keys()].sort((a, b) => plays[b]! - plays[a]!)) {
+        if (objectBytes[object]! > freeBytes) continue;
+        freeBytes -= objectBytes[object]!;
+        held.push(object);
+      }
+      return held;
+    },
+  };
+}
+
 /** Every miss is written to the disk, as an appliance does. */
 export function simulateDemand(title: string, makePolicy: MakePolicy, trace: LoadedTrace, options: SimulatePopularityOptions): FilledWay {
   return simulateManifest(title, { maker: undefined, demand: makePolicy, demandBytes: options.capacityBytes }, trace, options);

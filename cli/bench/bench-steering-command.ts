@@ -6,7 +6,9 @@ import type { SteeringBenchOptions } from "./measure-steering.js";
 export function benchSteeringCommand(): Command {
   return new Command("steering")
     .summary("decisions per second in process, and latency over gRPC")
-    .description("Measures steering: decisions per second on one core over a fleet that is made up, prefix lookups, and gRPC latency at a fixed rate.")
+    .description(
+      "Measures steering: decisions per second on one core over a fleet that is made up, prefix lookups, and gRPC latency at a fixed rate.",
+    )
     .option("--appliances <n>", "appliances of the fleet, at 50 sites", whole, 200)
     .option("--titles <n>", "titles; a fifth is held everywhere, of the rest each appliance holds a quarter", whole, 10_000)
     .option("--prefixes <n>", "prefixes in the table, IPv4 and IPv6", whole, 1_000_000)

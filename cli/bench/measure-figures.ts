@@ -12,6 +12,7 @@ import { formatFigures } from "../../bench/report/figures-table.js";
 import { renderHtmlReport } from "../../bench/report/html-report.js";
 import { readCommit, readMachineFacts } from "../../bench/report/machine-facts.js";
 import { messageOf, OperatingError } from "../../runtime/operating-error.js";
+import { applianceInside } from "./appliance-inside.js";
 import { coresOf } from "./measure.js";
 
 export interface FiguresOptions {
@@ -62,7 +63,15 @@ export async function measureFigures(names: readonly string[], options: FiguresO
     const scratch = mkdtempSync(join(options.folder ?? tmpdir(), "millrace-figure-"));
     try {
       await maker.measure(
-        { quick, rounds: options.rounds ?? (quick ? 1 : 5), scratch, cores, signal: abort.signal, say: sayOn(maker) },
+        {
+          quick,
+          rounds: options.rounds ?? (quick ? 1 : 5),
+          inside: applianceInside,
+          scratch,
+          cores,
+          signal: abort.signal,
+          say: sayOn(maker),
+        },
         figure,
       );
     } catch (error) {

@@ -129,7 +129,8 @@ function fillRoutes({ routes }: MadeUpFleet, prefixes: number): void {
   for (let at = 0; routes.size < prefixes; at++) {
     const siteId = `site-${at % siteCount}`;
     const route = { source: `bgp-${at % siteCount}`, siteId, asPathLength: 1 + (at % 3), med: 0 };
-    const text = at % 5 === 4 ? `2001:${(at >>> 16).toString(16)}:${(at & 0xffff).toString(16)}::/48` : `${addressOf(at)}/${at % 10 === 0 ? 16 : 24}`;
+    const text =
+      at % 5 === 4 ? `2001:${(at >>> 16).toString(16)}:${(at & 0xffff).toString(16)}::/48` : `${addressOf(at)}/${at % 10 === 0 ? 16 : 24}`;
     routes.announce(parsePrefix(text)!, route);
   }
 }
@@ -147,7 +148,9 @@ async function measureGrpc({ appliances, titles, rate, seconds }: SteeringBenchO
     log: { level: "warn" },
   };
   writeFileSync(config, stringify(settings));
-  const child = fork(join(packageRoot, "cli/millrace.cjs"), ["control-plane", "--config", config], { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+  const child = fork(join(packageRoot, "cli/millrace.cjs"), ["control-plane", "--config", config], {
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
   try {
     const [message] = (await Promise.race([
       once(child, "message"),
@@ -187,7 +190,9 @@ async function joinFleet(address: string, appliances: number, paths: readonly st
       .filter((_, title) => holdsTitle(title, appliance, paths.length))
       .map((path) => ({ path, etag: '"1"', chunksHeld: 1, chunksTotal: 1 }));
     await new Promise<void>((resolve, reject) =>
-      fill.reportHoldings({ applianceId, bootId, sequence: 1n, replaceAll: true, holdings }, (error) => (error ? reject(error) : resolve())),
+      fill.reportHoldings({ applianceId, bootId, sequence: 1n, replaceAll: true, holdings }, (error) =>
+        error ? reject(error) : resolve(),
+      ),
     );
     const beat = {
       applianceId,
@@ -224,7 +229,8 @@ async function askAtRate(address: string, { rate, seconds, titles }: { rate: num
       };
       client.rankAppliances(request, (error) => {
         if (counts && !error) histogram.recordValue(Math.max(1, Math.round((performance.now() - dueAtMs) * 1000)));
-        if (counts) error ? failed++ : answered++;
+        if (counts && error) failed++;
+        else if (counts) answered++;
         resolve();
       });
     });

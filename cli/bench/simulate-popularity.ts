@@ -8,7 +8,7 @@ import { factsOfTrace } from "../../bench/policies/run-policies.js";
 import { S3FifoPolicy } from "../../bench/policies/s3-fifo-policy.js";
 import { zipfTrace } from "../../bench/policies/zipf-trace.js";
 import type { FilledWay, PopularityResult } from "../../bench/popularity/popularity-result.js";
-import { simulateDemand, simulateManifest } from "../../bench/popularity/simulate-popularity.js";
+import { perfectManifests, simulateDemand, simulateManifest } from "../../bench/popularity/simulate-popularity.js";
 import { benchResultSchema } from "../../bench/report/bench-result.js";
 import { renderHtmlReport } from "../../bench/report/html-report.js";
 import { readCommit, readMachineFacts } from "../../bench/report/machine-facts.js";
@@ -51,6 +51,12 @@ export async function simulatePopularity(options: PopularityOptions): Promise<vo
   const share = `${Math.round(100 - options.demandShare * 100)} % + demand ${Math.round(options.demandShare * 100)} %`;
   const ways: FilledWay[] = [
     simulateManifest(`manifest ${share}`, { maker, demand: s3Fifo, demandBytes }, trace, how),
+    simulateManifest(
+      "the same, by who knows the day's requests",
+      { maker: perfectManifests(trace, requestsPerDay, budgetBytes), demand: s3Fifo, demandBytes },
+      trace,
+      how,
+    ),
     simulateDemand("demand only, S3-FIFO", s3Fifo, trace, how),
     simulateDemand("demand only, LRU", (policy) => new LruPolicy(policy), trace, how),
   ];

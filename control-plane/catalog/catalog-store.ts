@@ -118,22 +118,30 @@ export class CatalogStore {
     return titles;
   }
 
-  /** Every object, those of the newest title first. */
-  async listObjectsNewestFirst(): Promise<(StoredObject & { titleId: string; publishedAtUnixMs: number })[]> {
+  /** What every title is, in short, the newest first. */
+  async listTitleVersions(): Promise<{ titleId: string; publishedAtUnixMs: number; sizeBytes: number; objectCount: number }[]> {
+    return await this.#store
+      .selectFrom("title")
+      .select([
+        "title_id as titleId",
+        "published_at_unix_ms as publishedAtUnixMs",
+        "size_bytes as sizeBytes",
+        "object_count as objectCount",
+      ])
+      .orderBy("published_at_unix_ms", "desc")
+      .orderBy("title_id")
+      .execute();
+  }
+
+  /** The objects of some titles, each title's in their order. */
+  async listObjectsOf(titleIds: readonly string[]): Promise<(Omit<StoredObject, "chunkBytes"> & { titleId: string })[]> {
+    if (titleIds.length === 0) return [];
     return await this.#store
       .selectFrom("title_object")
-      .innerJoin("title", "title.title_id", "title_object.title_id")
-      .select([
-        "title_object.title_id as titleId",
-        "title_object.path as path",
-        "title_object.size_bytes as sizeBytes",
-        "title_object.etag as etag",
-        "title_object.chunk_bytes as chunkBytes",
-        "title.published_at_unix_ms as publishedAtUnixMs",
-      ])
-      .orderBy("title.published_at_unix_ms", "desc")
-      .orderBy("title.title_id")
-      .orderBy("title_object.position")
+      .select(["title_id as titleId", "path", "size_bytes as sizeBytes", "etag"])
+      .where("title_id", "in", titleIds)
+      .orderBy("title_id")
+      .orderBy("position")
       .execute();
   }
 

@@ -1,6 +1,6 @@
 // Keeps the plan that is in force, and makes it anew when the catalog, the fleet, the editors or the time ask for it.
 import { ApplianceRole, type ApplianceIdentity } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate, setTimeout as wait } from "node:timers/promises";
 import type { Clock } from "../../runtime/clock.js";
 import type { Log } from "../../runtime/log.js";
 import type { CatalogStore } from "../catalog/catalog-store.js";
@@ -16,11 +16,12 @@ import { readPlannedCatalog, type PlannedCatalog } from "./planned-catalog.js";
 
 /** How late a change that another copy of the control plane made may be seen. Every heartbeat asks; the database need not be. */
 const lookEveryMs = 1000;
+const versionWaitMs = 500;
 /** Entries of manifests that are kept made, those in force and those that appliances may still have: 8 bytes and a place in a map each. */
 const manifestEntriesKeptMax = 20_000_000;
 
 export interface FillPlannerOptions {
-  catalog: Pick<CatalogStore, "readRevision" | "listObjectsNewestFirst">;
+  catalog: Pick<CatalogStore, "readRevision" | "listTitleVersions" | "listObjectsOf">;
   appliances: Pick<ApplianceStore, "list">;
   heat: Pick<HeatStore, "readRegion" | "listRegions" | "forgetOld">;
   plans: PlanStore;
@@ -65,6 +66,19 @@ export class FillPlanner {
 
   get editorial(): ReadonlyMap<string, Editorial> {
     return this.#editorial;
+  }
+
+  /**
+   * The version in force for an appliance, as far as it is known within half a second: heartbeats come too often to wait for a plan.
+   * A change is seen by the next one.
+   */
+  async versionOf(applianceId: string): Promise<bigint> {
+    const fresh = this.manifestOf(applianceId).then(({ version }) => version);
+    const known = this.#manifests.get(applianceId)?.version;
+    if (known === undefined) return await fresh;
+    const inTime = wait(versionWaitMs, known, { ref: false });
+    // A plan that cannot be made now is made later; the one in force goes on.
+    return await Promise.race([fresh.catch(() => known), inTime]);
   }
 
   /** The manifest in force for an appliance; an empty one before it is in the plan. */
@@ -133,7 +147,7 @@ export class FillPlanner {
       const { generation } = await plans.readGeneration();
       const catalogChanged = revision !== this.#catalog.revision;
       // Read after the revision: objects may be newer than it says, and are then read once more.
-      if (catalogChanged) this.#catalog = { revision, titles: await readPlannedCatalog(catalog) };
+      if (catalogChanged) this.#catalog = { revision, titles: await readPlannedCatalog(catalog, this.#catalog.titles) };
       if (generation !== this.#plan.generation) await this.#takeOver();
       if (catalogChanged || wasDirty || startedAtMs - this.#plannedAtMs >= settings.every) await this.#makePlan(startedAtMs);
       if (catalogChanged) this.#manifests.clear();

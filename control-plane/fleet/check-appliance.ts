@@ -39,7 +39,9 @@ export function checkFacts({ appliance, clockAheadMs, prefixes }: ApplianceFacts
     clockAheadMs === undefined
       ? "the box does not tell its time"
       : `${Math.abs(Math.round(clockAheadMs))} ms ${clockAheadMs < 0 ? "behind" : "ahead"}`;
-  const limits = headroom ? `network ${headroom.nicFreePermille / 10} %, disks ${headroom.diskFreePermille / 10} %, processors ${headroom.cpuFreePermille / 10} % free` : "not told yet";
+  const limits = headroom
+    ? `network ${headroom.nicFreePermille / 10} %, disks ${headroom.diskFreePermille / 10} %, processors ${headroom.cpuFreePermille / 10} % free`
+    : "not told yet";
   return [
     { name: "heartbeat", passed: appliance.state !== "offline" && appliance.totals !== undefined, found: appliance.state },
     { name: "clock", passed: clockAheadMs !== undefined && Math.abs(clockAheadMs) <= clockAheadMaxMs, found: clock },
@@ -73,11 +75,14 @@ async function checkCertificate(dataUrl: string): Promise<TurnUpCheck[]> {
       resolve([{ name: "tls", passed, found }]);
     };
     const host = hostname.replace(/^\[|\]$/g, "");
-    const socket = connectTls({ host, port: Number(port) || 443, ...(/[a-z]/i.test(host) && { servername: host }), timeout: answerMs }, () => {
-      const until = new Date(socket.getPeerCertificate().valid_to);
-      const daysLeft = Math.floor((until.getTime() - Date.now()) / 86_400_000);
-      done(daysLeft >= certificateDaysMin, `${socket.getProtocol() ?? "TLS"}, certificate for ${daysLeft} days more`);
-    });
+    const socket = connectTls(
+      { host, port: Number(port) || 443, ...(/[a-z]/i.test(host) && { servername: host }), timeout: answerMs },
+      () => {
+        const until = new Date(socket.getPeerCertificate().valid_to);
+        const daysLeft = Math.floor((until.getTime() - Date.now()) / 86_400_000);
+        done(daysLeft >= certificateDaysMin, `${socket.getProtocol() ?? "TLS"}, certificate for ${daysLeft} days more`);
+      },
+    );
     socket.on("error", (error) => done(false, messageOf(error)));
     socket.on("timeout", () => done(false, `no answer in ${answerMs} ms`));
   });

@@ -135,7 +135,12 @@ test("HoldingsRegister's groups count as holdsOf() does, over random reports, bo
       })),
     ),
   });
-  const wanted = [[{ path: "x", etag: '"1"' }], [{ path: "x" }], paths.map((path) => ({ path, etag: '"1"' })), [{ path: "y", etag: '"2"' }, { path: "z" }]];
+  const wanted = [
+    [{ path: "x", etag: '"1"' }],
+    [{ path: "x" }],
+    paths.map((path) => ({ path, etag: '"1"' })),
+    [{ path: "y", etag: '"2"' }, { path: "z" }],
+  ];
   fc.assert(
     fc.property(fc.array(step, { size: "max", maxLength: 40 }), fc.nat(40), (steps, groupsFrom) => {
       const holdings = new HoldingsRegister();

@@ -29,7 +29,8 @@ export function makeOperationService(calls: ServiceCalls, options: OperationServ
   const { registry, store, operations, clock, log } = options;
   const applianceOf = (applianceId: string) => {
     const appliance = registry.get(applianceId);
-    if (!appliance) throw new OperatingError("appliance-unknown", `Cannot find appliance ${applianceId.slice(0, 64)}: it has not registered`);
+    if (!appliance)
+      throw new OperatingError("appliance-unknown", `Cannot find appliance ${applianceId.slice(0, 64)}: it has not registered`);
     return appliance;
   };
   return {
@@ -54,7 +55,8 @@ export function makeOperationService(calls: ServiceCalls, options: OperationServ
         untilUnixMs: Number(untilUnixMs),
         reason: checkedReason(reason),
       };
-      if (!(entry.untilUnixMs > entry.fromUnixMs && entry.untilUnixMs > clock.unixMs())) refuse("it must end after it begins, and after now");
+      if (!(entry.untilUnixMs > entry.fromUnixMs && entry.untilUnixMs > clock.unixMs()))
+        refuse("it must end after it begins, and after now");
       if (entry.untilUnixMs > clock.unixMs() + maintenanceAheadMaxMs) refuse("it must end within three months");
       await store.addMaintenance(entry);
       await operations.follow();
@@ -63,7 +65,10 @@ export function makeOperationService(calls: ServiceCalls, options: OperationServ
 
     cancelMaintenance: calls.unary(async ({ maintenanceId }) => {
       if (!(await store.cancelMaintenance(maintenanceId))) {
-        throw new OperatingError("maintenance-unknown", `Cannot cancel maintenance ${maintenanceId.slice(0, 64)}: there is none of that id`);
+        throw new OperatingError(
+          "maintenance-unknown",
+          `Cannot cancel maintenance ${maintenanceId.slice(0, 64)}: there is none of that id`,
+        );
       }
       await operations.follow();
       return {};
@@ -76,7 +81,11 @@ export function makeOperationService(calls: ServiceCalls, options: OperationServ
       if (boxChecks.length > boxChecksMax) refuse(`${boxChecks.length} checks of the box, ${boxChecksMax} at most`);
       const prefixes = options.prefixesOfSite(appliance.identity.siteId);
       const own = await checkAppliance({ appliance, clockAheadMs: registry.clockAheadMsOf(applianceId), prefixes });
-      const boxSeen = { name: "box", passed: boxChecks.length > 0, found: boxChecks.length > 0 ? "checked itself" : "has not checked itself" };
+      const boxSeen = {
+        name: "box",
+        passed: boxChecks.length > 0,
+        found: boxChecks.length > 0 ? "checked itself" : "has not checked itself",
+      };
       const checks = [...own, boxSeen, ...boxChecks.map((check) => ({ ...check, name: `box ${check.name}` }))];
       const turnedUp = checks.every(({ passed }) => passed);
       if (turnedUp) {

@@ -29,7 +29,9 @@ eachStore("OperationStore keeps orders, turn-ups and maintenance for other copie
 
 test("drainReasonOf() goes by the order, then by maintenance of the appliance or its site, while it lasts", () => {
   const box = { applianceId: "a", siteId: "s" };
-  const window = (applianceId: string, siteId: string) => [{ maintenanceId: "m", applianceId, siteId, fromUnixMs: 10, untilUnixMs: 20, reason: "power" }];
+  const window = (applianceId: string, siteId: string) => [
+    { maintenanceId: "m", applianceId, siteId, fromUnixMs: 10, untilUnixMs: 20, reason: "power" },
+  ];
   const none = new Map<string, never>();
   assert.equal(drainReasonOf(box, none, [], 10), undefined);
   assert.equal(drainReasonOf(box, none, window("a", ""), 9), undefined);

@@ -60,10 +60,14 @@ export class Operations {
     const { registry, turnUp, clock, log, onChange } = this.#options;
     const before = registry.get(applianceId)?.drainOrder;
     const reason = drainReasonOf({ applianceId, siteId }, this.#orders, this.#maintenance, clock.unixMs());
-    if (before !== reason) log.info({ applianceId, reason }, reason === undefined ? "appliance is to serve again" : "appliance is to be drained");
+    if (before !== reason)
+      log.info({ applianceId, reason }, reason === undefined ? "appliance is to serve again" : "appliance is to be drained");
     registry.orderDrain(applianceId, reason);
     const isTurnedUp = turnUp === "off" || this.#orders.get(applianceId)?.turnedUp === true;
-    registry.setTurnUpMissing(applianceId, isTurnedUp ? undefined : "its turn-up checks have not been passed: run millrace doctor on the box");
+    registry.setTurnUpMissing(
+      applianceId,
+      isTurnedUp ? undefined : "its turn-up checks have not been passed: run millrace doctor on the box",
+    );
     onChange(applianceId);
   }
 }

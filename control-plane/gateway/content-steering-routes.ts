@@ -27,7 +27,9 @@ export function makeContentSteeringRoutes(client: ControlPlaneClient): Map<strin
   const steer = async (format: Format, { query, clientAddress, requestId }: RouteRequest) => {
     const prefix = format === "hls" ? "_HLS" : "_DASH";
     // DASH players may name several service locations, the current one first.
-    const pathwayId = unquoted(query.get(`${prefix}_pathway`) ?? "").split(",")[0]!.slice(0, 64);
+    const pathwayId = unquoted(query.get(`${prefix}_pathway`) ?? "")
+      .split(",")[0]!
+      .slice(0, 64);
     const throughput = Number(unquoted(query.get(`${prefix}_throughput`) ?? "").split(",")[0]);
     const session = query.get("session") ?? "";
     const throughputBitsPerSecond = Number.isFinite(throughput) && throughput > 0 ? BigInt(Math.round(Math.min(throughput, 1e12))) : 0n;
@@ -65,14 +67,20 @@ export function makeContentSteeringRoutes(client: ControlPlaneClient): Map<strin
     const known = used.map(({ id }) => id);
     // Absolute in DASH, where a relative one would stand against a BaseURL.
     const uri = format === "hls" ? serverUri(format, session, known) : `${request.origin}${serverUri(format, session, known)}`;
-    const steered = format === "hls" ? steerHlsPlaylist(text, { pathways: used, serverUri: uri }) : steerDashManifest(text, { pathways: used, serverUri: uri });
+    const steered =
+      format === "hls"
+        ? steerHlsPlaylist(text, { pathways: used, serverUri: uri })
+        : steerDashManifest(text, { pathways: used, serverUri: uri });
     if (steered === undefined) throw new OperatingError("title-unplayable", "Cannot steer: the title's document is no manifest");
     return answer(format === "hls" ? "application/vnd.apple.mpegurl" : "application/dash+xml", steered);
   };
 
   const steeringManifest = (format: Format) => async (request: RouteRequest) => {
     const { session, path, ttlSeconds, pathways } = await steer(format, request);
-    const known = (request.query.get("known") ?? "").split(",").filter((id) => /^[A-Za-z0-9._-]{1,64}$/.test(id)).slice(0, pathwaysInDocumentMax);
+    const known = (request.query.get("known") ?? "")
+      .split(",")
+      .filter((id) => /^[A-Za-z0-9._-]{1,64}$/.test(id))
+      .slice(0, pathwaysInDocumentMax);
     const unknown = pathways.filter(({ id }) => !known.includes(id));
     const base = known[0];
     let clones: PathwayClone[] = [];

@@ -63,7 +63,10 @@ test("steerDashManifest() puts a base for each pathway and the steering server b
   const steered = steerDashManifest(mpd, { pathways, serverUri: "http://gw/api/steering/dash?session=x&known=a" })!;
   assert.match(steered, /<BaseURL serviceLocation="box-1">http:\/\/a:8080\/~t\/film\/v\/<\/BaseURL>/);
   assert.match(steered, /<BaseURL serviceLocation="box-2">https:\/\/b\/film\/v\/<\/BaseURL>/);
-  assert.match(steered, /<ContentSteering defaultServiceLocation="box-1" queryBeforeStart="false">http:\/\/gw\/api\/steering\/dash\?session=x&amp;known=a<\/ContentSteering>/);
+  assert.match(
+    steered,
+    /<ContentSteering defaultServiceLocation="box-1" queryBeforeStart="false">http:\/\/gw\/api\/steering\/dash\?session=x&amp;known=a<\/ContentSteering>/,
+  );
   assert.equal(steered.match(/<BaseURL/g)!.length, 3, "the period keeps its own, the manifest's is part of the pathways'");
   assert.equal(steerDashManifest("<html>", { pathways, serverUri: "x" }), undefined);
 });

@@ -70,7 +70,10 @@ function readEntries(text: string): { head: string[]; entries: Entry[] } {
 }
 
 /** @param text a multivariant playlist, as an appliance gives it. */
-export function steerHlsPlaylist(text: string, { pathways, serverUri }: { pathways: readonly SteeredPathway[]; serverUri: string }): string {
+export function steerHlsPlaylist(
+  text: string,
+  { pathways, serverUri }: { pathways: readonly SteeredPathway[]; serverUri: string },
+): string {
   const { head, entries } = readEntries(text);
   const steering = `#EXT-X-CONTENT-STEERING:SERVER-URI="${serverUri}",PATHWAY-ID="${pathways[0]!.id}"`;
   const lines = [head[0] ?? "#EXTM3U", steering, ...head.slice(1)];

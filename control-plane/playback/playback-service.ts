@@ -10,6 +10,7 @@ import { toProtocolHolds, toProtocolRejected } from "../steering/steering-servic
 import type { SteeringSessions } from "../steering/steering-sessions.js";
 import type { TitleGate } from "../fill-plan/title-gate.js";
 import type { Steering } from "../steering/steering.js";
+import type { StreamAdmission } from "./stream-admission.js";
 import { entryPathOf, objectsForPlayback, urlOf } from "./playback-answer.js";
 import type { UrlSigner } from "./url-signer.js";
 
@@ -25,12 +26,14 @@ export interface PlaybackServiceOptions {
   /** Undefined: URLs carry no token. */
   signer: UrlSigner | undefined;
   liveness: TitleGate;
+  /** Undefined: anyone may play. */
+  admission: StreamAdmission | undefined;
 }
 
 export function makePlaybackService(calls: ServiceCalls, options: PlaybackServiceOptions): PlaybackServiceServer {
-  const { catalog, steering, sessions, nominalBitsPerSecond, clock, signer, liveness } = options;
+  const { catalog, steering, sessions, nominalBitsPerSecond, clock, signer, liveness, admission } = options;
   return {
-    startPlayback: calls.unary(async ({ titleId, clientAddress }) => {
+    startPlayback: calls.unary(async ({ titleId, clientAddress }, { caller }) => {
       const { title, objects } = await readTitle(catalog, titleId);
       const wanted = objectsForPlayback(title, objects).map(({ path, etag }) => ({ path, etag }));
       if (entryPathOf(title) === undefined || wanted.length === 0) {
@@ -51,6 +54,8 @@ export function makePlaybackService(calls: ServiceCalls, options: PlaybackServic
       liveness.check(titleId, wanted, matchedSiteIds);
       const token = signer?.sign({ paths: wanted.map(({ path }) => path), clientAddress });
       const baseOf = (dataUrl: string) => (token === undefined ? dataUrl : `${dataUrl}~${token}/`);
+      // Last, so that a title that can't play takes no slot.
+      const stream = await admission?.admit(caller, titleId);
       return {
         titleId,
         name: title.name,
@@ -64,6 +69,9 @@ export function makePlaybackService(calls: ServiceCalls, options: PlaybackServic
         })),
         rejected: toProtocolRejected(rejected),
         steeringSession: sessions.nameOf({ id, titleId, bitsPerSecond, expiresUnixMs: clock.unixMs() + steeringSessionMs }),
+        streamId: stream?.streamId ?? "",
+        streamExpiresAtUnixMs: BigInt(stream?.expiresAtUnixMs ?? 0),
+        heightMax: stream?.heightMax ?? 0,
       };
     }),
   };

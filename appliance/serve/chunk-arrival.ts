@@ -1,0 +1,59 @@
+// A chunk that is still coming from upstream, as the responses of one serving worker see it.
+import type { FillFailure } from "../fill-messages.js";
+import type { FrameArena } from "../memory/frame-arena.js";
+
+export class ChunkArrival {
+  /** Pinned for the arrival until it has ended; each reader has a pin of its own. */
+  readonly frame: number;
+  readonly #arena: Pick<FrameArena, "validBytesOf">;
+  #listeners: (() => void)[] = [];
+  #ended: "whole" | FillFailure | undefined;
+  #readers = 0;
+  readonly #onLeft: () => void;
+
+  /** `onLeft`: the last reader has gone before the end. */
+  constructor(frame: number, arena: Pick<FrameArena, "validBytesOf">, onLeft: () => void) {
+    this.frame = frame;
+    this.#arena = arena;
+    this.#onLeft = onLeft;
+  }
+
+  /** Bytes that are there and right, from the chunk's start. */
+  get validBytes(): number {
+    return this.#arena.validBytesOf(this.frame);
+  }
+
+  /** How it ended; undefined while more may come. */
+  get ended(): "whole" | FillFailure | undefined {
+    return this.#ended;
+  }
+
+  get readers(): number {
+    return this.#readers;
+  }
+
+  join(): void {
+    this.#readers++;
+  }
+
+  /** Said once by each reader that has joined, when it has what it wants or its client is gone. */
+  leave(): void {
+    if (--this.#readers === 0 && this.#ended === undefined) this.#onLeft();
+  }
+
+  /** Calls `listener` once, when there is more or it has ended. */
+  whenMore(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  tellMore(): void {
+    const listeners = this.#listeners;
+    this.#listeners = [];
+    for (const listener of listeners) listener();
+  }
+
+  end(how: "whole" | FillFailure): void {
+    this.#ended = how;
+    this.tellMore();
+  }
+}
