@@ -215,7 +215,11 @@ test("the gateway answers titles, playback, fleet and pages, and refuses bad inp
   const played = await play(url, '{"titleId":"one"}', { "X-Forwarded-For": "10.9.8.7" });
   assert.equal(played.status, 200);
   assert.equal(played.headers.get("access-control-allow-origin"), "*");
-  assert.deepEqual(await json(played), {
+  const { steering, ...answer } = await json(played);
+  const { hls, dash } = steering as { hls: string; dash: string };
+  assert.match(hls, /^\/api\/steering\/master\.m3u8\?session=[\w.-]+$/);
+  assert.match(dash, /^\/api\/steering\/manifest\.mpd\?session=[\w.-]+$/);
+  assert.deepEqual(answer, {
     titleId: "one",
     name: "The one",
     durationSeconds: 60,
