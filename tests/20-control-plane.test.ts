@@ -263,6 +263,9 @@ test("the gateway answers titles, playback, fleet and pages, and refuses bad inp
       capacityBytes: 1_000_000,
       objectsHeld: 3,
       requestHeadroom: 100,
+      unhealthy: "",
+      safeToPowerOff: false,
+      drainedInSeconds: 0,
       disks: [],
     },
   );
@@ -343,7 +346,7 @@ test("millrace steer explain prints ranks, rejections and the matched prefix, an
   for (const [args, message] of [
     [["--client", "here", "--title", "one"], /Expected an IPv4 or IPv6 address: received "here"/],
     [["--client", "10.0.0.1", "--title", "none"], /Cannot find title none/],
-    [["--client", "10.0.0.1"], /with --title ID or --path PATH/],
+    [["--client", "10.0.0.1"], /with --title ID or --object PATH/],
   ] as const) {
     const failed = await explain(...args);
     assert.equal(failed.code, 1);
