@@ -1,4 +1,4 @@
-// `npm run soak`: figures of the storage that take too long for CI: an index of 10 million chunks, a rebuild, overhead per chunk.
+// `npm run soak`: what takes too long for CI: figures of the storage (an index of 10 million chunks, a rebuild, overhead per chunk), then soak-fill.mjs.
 //
 //   npm run soak -- [--chunks 10000000] [--rebuild-chunks 200000] [--folder DIR]
 import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
@@ -35,6 +35,7 @@ try {
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
+await import("./soak-fill.mjs");
 
 function objectOf(number, chunks, chunkBytes) {
   const path = `titles/${number % 1000}/video-${number}.mp4`;

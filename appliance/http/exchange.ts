@@ -22,6 +22,8 @@ export class Exchange implements RequestHeaders {
   watched = false;
   aborted = false;
   sender: BodySender | undefined;
+  /** Why the player was not sent to a better appliance, as its token says. */
+  divertedBy: "C" | "H" | undefined;
   /** Ends the wait for the first chunk. */
   leave: (() => void) | undefined;
 

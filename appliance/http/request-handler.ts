@@ -124,6 +124,7 @@ export class RequestHandler {
     }
     if (this.#underWay >= requestsMax) return this.#turnAway(response, 503, "Too many requests are under way", headOnly);
     const exchange = new Exchange(response, request, { method: headOnly ? "HEAD" : "GET", path });
+    if (tokens.active) exchange.divertedBy = tokens.divertedBy({ token, query: (key) => request.getQuery(key) ?? "" });
     if (exchange.via.length > 0 && this.#refusesToFill(exchange)) return;
     if (path.startsWith(reservedPrefix)) return this.#receiveReserved(exchange);
     if (warmer) {
@@ -374,9 +375,9 @@ export class RequestHandler {
   }
 
   /** What appliances fetch for each other says nothing new of players. */
-  #countHeat({ sender, via }: Exchange): void {
+  #countHeat({ sender, via, divertedBy }: Exchange): void {
     if (sender && via.length === 0 && sender.sentBytes > 0)
-      this.#options.heat.add(sender.object, sender.sentBytes, sender.readThroughBytes);
+      this.#options.heat.add(sender.object, sender.sentBytes, sender.readThroughBytes, divertedBy);
   }
 
   #openLogEntry(response: HttpResponse, request: HttpRequest, method: string): void {

@@ -140,3 +140,14 @@ test("isInPrefix() counts bits, and takes mapped addresses for IPv4", () => {
 test("parsePlaybackToken() looks at no text that is too long", () => {
   assert.equal(parsePlaybackToken(makePlaybackToken({ ...claims, pathPrefix: "x".repeat(playbackTokenCharactersMax) }, key)), undefined);
 });
+
+test("TokenChecker tells the letter of a token that it has found good, and of no other", () => {
+  const { checker } = open();
+  const diverted = makePlaybackToken({ ...claims, divertedBy: "H" }, key);
+  assert.equal(checker.divertedBy(request(diverted)), undefined, "it has not been checked");
+  assert.equal(checker.check(request(diverted)), undefined);
+  assert.equal(checker.divertedBy(request(diverted)), "H");
+  const plain = makePlaybackToken(claims, key);
+  assert.equal(checker.check(request(plain)), undefined);
+  assert.equal(checker.divertedBy(request(plain)), undefined);
+});

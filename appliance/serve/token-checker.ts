@@ -95,6 +95,12 @@ export class TokenChecker {
     return undefined;
   }
 
+  /** The letter of a request's token that was found good; undefined when it has none. */
+  divertedBy(request: Pick<TokenRequest, "token" | "query">): "C" | "H" | undefined {
+    const known = this.#known.get(request.token === "" ? request.query("tk") : request.token);
+    return typeof known === "object" ? known.claims.divertedBy : undefined;
+  }
+
   /** Undefined when `text` is the token of an appliance that may fill from this one: it opens everything. */
   checkFill(text: string): TokenRefusal | undefined {
     let known = this.#knownFill.get(text);

@@ -1,4 +1,5 @@
 // PlaybackService over gRPC: catalog and steering in one call.
+import { randomUUID } from "node:crypto";
 import { OperatingError } from "../../runtime/operating-error.js";
 import { readTitle } from "../catalog/catalog-service.js";
 import type { CatalogStore } from "../catalog/catalog-store.js";
@@ -7,6 +8,7 @@ import type { ServiceCalls } from "../service-calls.js";
 import { toProtocolHolds, toProtocolRejected } from "../steering/steering-service.js";
 import type { TitleGate } from "../fill-plan/title-gate.js";
 import type { Steering } from "../steering/steering.js";
+import { diversionOf } from "./diversion.js";
 import { entryPathOf, objectsForPlayback, urlOf } from "./playback-answer.js";
 import type { UrlSigner } from "./url-signer.js";
 
@@ -38,8 +40,12 @@ export function makePlaybackService(
         throw new OperatingError("no-appliance-live", `Cannot play title ${titleId}: ${why}`, { source: "fleet", retryable: true });
       }
       liveness.check(titleId, wanted, matchedPrefix?.siteIds ?? []);
-      const token = signer?.sign({ paths: wanted.map(({ path }) => path), clientAddress });
-      const baseOf = (dataUrl: string) => (token === undefined ? dataUrl : `${dataUrl}~${token}/`);
+      const paths = wanted.map(({ path }) => path);
+      const session = randomUUID();
+      const baseOf = ({ dataUrl, siteId }: { dataUrl: string; siteId: string }) => {
+        const divertedBy = diversionOf(siteId, matchedPrefix?.siteIds ?? [], rejected);
+        return signer === undefined ? dataUrl : `${dataUrl}~${signer.sign({ paths, clientAddress, session, divertedBy })}/`;
+      };
       return {
         titleId,
         name: title.name,
@@ -47,8 +53,8 @@ export function makePlaybackService(
         urls: ranked.map(({ candidate }) => ({
           applianceId: candidate.id,
           siteId: candidate.siteId,
-          hlsUrl: urlOf(baseOf(candidate.dataUrl), title.hlsPath),
-          dashUrl: urlOf(baseOf(candidate.dataUrl), title.dashPath),
+          hlsUrl: urlOf(baseOf(candidate), title.hlsPath),
+          dashUrl: urlOf(baseOf(candidate), title.dashPath),
           holds: toProtocolHolds(candidate.holds),
         })),
         rejected: toProtocolRejected(rejected),
