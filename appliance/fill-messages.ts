@@ -74,7 +74,8 @@ export interface FillProgress {
 }
 
 /** out-of-hours: no fill window is open, and nothing urgent is lacking. waiting: for sources that have what is lacking. */
-export type FillState = "filling" | "done" | "paused" | "out-of-hours" | "waiting";
+export const fillStates = ["filling", "done", "paused", "out-of-hours", "waiting"] as const;
+export type FillState = (typeof fillStates)[number];
 
 /** What of the manifest the disks keep, and what was cut off because it is larger than its share of them. */
 export interface ManifestKept {

@@ -60,6 +60,24 @@ export async function runIndexRebuild(
   );
 }
 
+/** Makes an index that is damaged, or of another format, anew from the disks, and leaves a good one alone. @throws OperatingError as `runIndexCheck`. */
+export async function rebuildUnusableIndex(settingsFile: string): Promise<void> {
+  const log = openLog("index-rebuild", "info");
+  const reason = await withSettings(settingsFile, async (settings) => {
+    try {
+      await new ChunkIndex(settings.index, settings.chunk).close();
+      return undefined;
+    } catch (error) {
+      if (error instanceof OperatingError && error.code === "index-unusable") return error.message;
+      throw error;
+    }
+  });
+  if (reason === undefined) return;
+  log.warn({ reason }, "the index is made anew from the disks before the start");
+  const { chunks, objects, unusable, seconds } = await runIndexRebuild(settingsFile, { wholeChunks: false });
+  log.info({ chunks, objects, unusable, seconds }, "the index was made anew");
+}
+
 async function withSettings<Report>(settingsFile: string, work: (settings: ApplianceSettings) => Promise<Report>): Promise<Report> {
   const settings = readSettingsFile(settingsFile, applianceSettings);
   const lock = await lockIndex(settings.index);

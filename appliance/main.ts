@@ -66,7 +66,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   // Mistyped URLs are found here, by name, and not in a worker.
   for (const upstream of settings.upstreams)
     await openUpstream(upstream, { connections: 1, connectTimeoutMs: 1, silenceTimeoutMs: 1 }).close();
-  const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url);
+  const client = settings.controlPlane && new ControlPlaneClient(settings.controlPlane.url, settings.controlPlane.key);
   await lockIndex(settings.index);
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
@@ -136,6 +136,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     log,
   });
   const registry = openApplianceMetrics({
+    fillProgress: () => progress,
     arena,
     counters,
     vitals,
@@ -380,7 +381,6 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       },
       log,
     });
-  announceReady({ port, adminPort: admin.port, dataUrl });
 
   onStop(async (reason) => {
     log.info({ reason }, "draining");
@@ -407,6 +407,8 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       endNow();
     }
   });
+  // Last: whoever waits for this may send a signal at once.
+  announceReady({ port, adminPort: admin.port, dataUrl });
 }
 
 function manifestStatusOf({ version, objectsKept, chunks, chunksMax, objectsCut, bytesCut }: ManifestKept) {

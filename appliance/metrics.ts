@@ -4,6 +4,7 @@ import { counterPlace, counterRow, counterTable, sumCounter, type CounterName } 
 import { diskStates, type DiskSet } from "./disk/disk-set.js";
 import type { DiskMonitor } from "./disk/disk-monitor.js";
 import type { ManifestKept } from "./fill-messages.js";
+import { fillStates, type FillProgress } from "./fill-messages.js";
 import type { FrameArena } from "./memory/frame-arena.js";
 import { loopDelayBoundsMs, readVitals, type Vitals } from "./thread-vitals.js";
 
@@ -18,6 +19,8 @@ export interface ApplianceMetricsOptions {
   vitals: SharedArrayBuffer;
   workers: number;
   disks: DiskSet;
+  /** Undefined before the first manifest. */
+  fillProgress: () => FillProgress | undefined;
   monitor: DiskMonitor;
   slotBytes: number;
   /** What of the manifest is kept; undefined before there is one. */
@@ -31,6 +34,7 @@ export function openApplianceMetrics({
   vitals,
   workers,
   disks,
+  fillProgress,
   monitor,
   slotBytes,
   manifestKept,
@@ -97,6 +101,51 @@ export function openApplianceMetrics({
       this.set(sumCounter(counters, "fillRequestsUnderWay"));
     },
   });
+  const ofFill = (name: string, help: string, read: (progress: FillProgress) => number) =>
+    gauge({
+      name,
+      help,
+      collect() {
+        const progress = fillProgress();
+        if (progress) this.set(read(progress));
+      },
+    });
+  ofFill("millrace_fill_manifest_bytes", "Bytes of the objects that the manifest names.", ({ bytes }) => bytes);
+  ofFill(
+    "millrace_fill_manifest_held_bytes",
+    "Of these, what is held. It stays behind: look at `millrace fill status`.",
+    ({ bytesHeld }) => bytesHeld,
+  );
+  ofFill("millrace_fill_waiting_objects", "Objects of the manifest for which no source may be asked yet.", ({ waiting }) => waiting);
+  gauge({
+    name: "millrace_fill_state",
+    help: "1 for the state that the fill of the manifest is in.",
+    labelNames: ["state"],
+    collect() {
+      const progress = fillProgress();
+      for (const state of fillStates) this.set({ state }, progress?.state === state ? 1 : 0);
+    },
+  });
+  const perSource = (name: string, help: string, read: (source: FillProgress["sources"][number]) => number) =>
+    gauge({
+      name,
+      help,
+      labelNames: ["source"],
+      collect() {
+        this.reset();
+        for (const source of fillProgress()?.sources ?? []) this.set({ source: source.source }, read(source));
+      },
+    });
+  perSource("millrace_fill_source_bytes", "Bytes that a source has given since the start.", ({ bytes }) => bytes);
+  perSource("millrace_fill_source_failures", "Fetches that a source has failed since the start.", ({ failures }) => failures);
+  perSource(
+    "millrace_fill_source_lies",
+    "Answers of a source with wrong bytes, too few, or of another range. Not 0: it alters data; take it out.",
+    ({ lies }) => lies,
+  );
+  perSource("millrace_fill_source_paused", "1 while a source is not asked because of what it did.", ({ pausedForMs }) =>
+    Number(pausedForMs > 0),
+  );
   gauge({
     name: "millrace_frames",
     help: "Frames of memory by use. pinned close to the sum of the others: give the appliance more ram.",

@@ -163,7 +163,16 @@ export const applianceSettings = z
       .prefault({}),
     /** Chunks that a player names in CMCD (nor, nrr) as its next are brought into memory before it asks. */
     cmcd: z.strictObject({ warm: z.boolean().default(true) }).prefault({}),
-    controlPlane: z.strictObject({ url: z.string() }).optional(),
+    controlPlane: z
+      .strictObject({
+        url: z.string(),
+        /** Shows who we are where the control plane asks: millrace control-plane appliance-key --id ID. */
+        key: z
+          .string()
+          .regex(/^[\w-]{43}$/, "Expected the output of millrace control-plane appliance-key")
+          .optional(),
+      })
+      .optional(),
     site: z
       .strictObject({ id: name, cluster: name.optional(), role: z.enum(["edge", "storage"]).default("edge") })
       .prefault({ id: "site-1" }),

@@ -6,6 +6,7 @@ export function applianceCommand(): Command {
     .summary("run an appliance: serve from its disks, fill from upstream")
     .description("Run one appliance in the foreground: it serves objects from its disks, and fills them from upstream.")
     .requiredOption("-c, --config <file>", "YAML settings; paths in it are relative to the working directory")
+    .option("--rebuild-index", "make the index anew from the disks first, if it cannot be used; otherwise that is an error")
     .addHelpText(
       "after",
       `
@@ -16,13 +17,14 @@ The smallest settings file:
 
 SIGTERM drains and exits with 0; a second one stops at once. SIGHUP reads tokens and certificates anew. docs/appliance.md has every key.`,
     )
-    .action(async ({ config }: { config: string }) => {
+    .action(async ({ config, rebuildIndex }: { config: string; rebuildIndex?: true }) => {
       // Loaded when it runs, as by every command: the others start without it.
       const [{ runAppliance }, { applianceSettings }, { readSettingsFile }] = await Promise.all([
         import("../appliance/main.js"),
         import("../appliance/settings.js"),
         import("../runtime/settings-file.js"),
       ]);
+      if (rebuildIndex) await (await import("../appliance/index-maintenance.js")).rebuildUnusableIndex(config);
       const read = () => readSettingsFile(config, applianceSettings);
       await runAppliance(read(), read);
     });

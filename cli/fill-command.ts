@@ -1,5 +1,7 @@
 // `millrace fill`: what appliances should hold and why, and what was not served as it should have been.
 import { Command } from "commander";
+import { defaultAdminUrl } from "./admin-request.js";
+import type { FillStatusOptions } from "./show-fill-status.js";
 import type { MissesOptions, PinOptions, PlanOptions } from "./show-fill-plan.js";
 
 const defaultControlPlane = "grpc://127.0.0.1:7000";
@@ -74,5 +76,49 @@ Examples:
       const { showMisses } = await import("./show-fill-plan.js");
       await showMisses(options);
     });
+  fill
+    .command("status")
+    .summary("how far an appliance has filled its manifest, and from where")
+    .description("Shows the state of an appliance's fill: how far it is, how fast, what is under way and who it takes it from.")
+    .option("--admin <url>", "the appliance's admin port", defaultAdminUrl)
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      `
+States:
+  filling        chunks are on their way
+  waiting        nobody may be asked yet who has what is lacking
+  out-of-hours   no fill window is open, and nothing urgent is lacking
+  paused         by "millrace fill pause"
+  done           the manifest is held whole
+
+Examples:
+  millrace fill status
+  millrace fill status --admin http://127.0.0.1:8091/ --json`,
+    )
+    .action(async (options: FillStatusOptions) => {
+      const { showFillStatus } = await import("./show-fill-status.js");
+      await showFillStatus(options);
+    });
+  for (const [name, paused, does] of [
+    [
+      "pause",
+      true,
+      "Stops the fill of an appliance's manifest, until it is resumed; a restart does not resume it. Requests are filled for as ever.",
+    ],
+    ["resume", false, "Goes on with the fill of an appliance's manifest."],
+  ] as const) {
+    fill
+      .command(name)
+      .summary(paused ? "stop filling the manifest" : "go on filling the manifest")
+      .description(does)
+      .option("--admin <url>", "the appliance's admin port", defaultAdminUrl)
+      .option("--json", "print JSON")
+      .addHelpText("after", `\nExample:\n  millrace fill ${name} --admin http://127.0.0.1:8091/`)
+      .action(async (options: FillStatusOptions) => {
+        const { pauseFill } = await import("./show-fill-status.js");
+        await pauseFill(options, paused);
+      });
+  }
   return fill;
 }

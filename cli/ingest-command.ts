@@ -30,7 +30,7 @@ export function ingestCommand(): Command {
     .option("--title-id <id>", "lower-case letters, digits and dashes (default: from PATH)")
     .option("--name <text>", "the title's name for people (default: from PATH)")
     .option("--origin <dir>", "folder that the origin serves", "./var/origin")
-    .addOption(new Option("--chunk <size>", "bytes per digest").argParser(parseChunk).default(2 ** 20, "1MiB"))
+    .addOption(new Option("--chunk <size>", "bytes per digest").argParser(parseChunk).default(64 * 2 ** 10, "64KiB"))
     .option("--control-plane <url>", "publish to the catalog there: grpc://host:port")
     .option("--json", "print the result as JSON")
     .addHelpText(

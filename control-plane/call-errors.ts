@@ -9,6 +9,25 @@ import { storeErrorOf } from "./store/store-error.js";
 const statusOfCode: Readonly<Record<string, status>> = {
   "invalid-argument": status.INVALID_ARGUMENT,
   "page-token-invalid": status.INVALID_ARGUMENT,
+  unauthenticated: status.UNAUTHENTICATED,
+  "access-token-invalid": status.UNAUTHENTICATED,
+  "access-token-expired": status.UNAUTHENTICATED,
+  "refresh-token-invalid": status.UNAUTHENTICATED,
+  "refresh-token-reused": status.UNAUTHENTICATED,
+  "session-ended": status.UNAUTHENTICATED,
+  "credentials-wrong": status.UNAUTHENTICATED,
+  forbidden: status.PERMISSION_DENIED,
+  "account-disabled": status.PERMISSION_DENIED,
+  "account-locked": status.RESOURCE_EXHAUSTED,
+  "rate-limited": status.RESOURCE_EXHAUSTED,
+  "login-busy": status.UNAVAILABLE,
+  "email-token-invalid": status.FAILED_PRECONDITION,
+  "device-limit-reached": status.FAILED_PRECONDITION,
+  "profile-limit-reached": status.FAILED_PRECONDITION,
+  "profile-last": status.FAILED_PRECONDITION,
+  "account-unknown": status.NOT_FOUND,
+  "device-unknown": status.NOT_FOUND,
+  "profile-unknown": status.NOT_FOUND,
   "title-unknown": status.NOT_FOUND,
   "object-unknown": status.NOT_FOUND,
   "appliance-unknown": status.NOT_FOUND,
@@ -40,6 +59,7 @@ export function callStatusOf(error: unknown): Partial<StatusObject> & { code: st
   if (!known) return { code: status.INTERNAL, details: "Cannot answer: internal error, see the control plane's log" };
   const code = statusOfCode[known.code] ?? status.INTERNAL;
   const info: ErrorInfo = { reason: known.code, domain, metadata: { retryable: String(known.retryable) } };
+  if (known.retryAfterMs !== undefined) info.metadata["retryAfterMs"] = String(known.retryAfterMs);
   if (known.source !== undefined) info.metadata["source"] = known.source;
   const metadata = new Metadata();
   const detail = { typeUrl: errorInfoType, value: Buffer.from(ErrorInfo.encode(info).finish()) };
@@ -54,9 +74,11 @@ export function callStatusOf(error: unknown): Partial<StatusObject> & { code: st
 export function operatingErrorOf(error: ServiceError, url: string): OperatingError {
   const info = errorInfoOf(error);
   if (info) {
+    const retryAfterMs = Number(info.metadata["retryAfterMs"]);
     return new OperatingError(info.reason, error.details || messageOf(error), {
       source: info.metadata["source"] ?? url,
       retryable: info.metadata["retryable"] === "true",
+      ...(Number.isFinite(retryAfterMs) && { retryAfterMs }),
       cause: error,
     });
   }

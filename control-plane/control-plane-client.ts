@@ -5,6 +5,7 @@ import { OperatingError } from "../runtime/operating-error.js";
 import { operatingErrorOf } from "./call-errors.js";
 import { FillPlanServiceClient } from "./protocol/generated/millrace/fillplan/v1/fill_plan.js";
 import { CatalogServiceClient } from "./protocol/generated/millrace/catalog/v1/catalog.js";
+import { LoginServiceClient } from "./protocol/generated/millrace/login/v1/login.js";
 import { PlaybackServiceClient } from "./protocol/generated/millrace/playback/v1/playback.js";
 import { SteeringServiceClient } from "./protocol/generated/millrace/steering/v1/steering.js";
 
@@ -23,6 +24,18 @@ type UnaryMethod<Request, Response> = (
 
 export interface ControlPlaneClientOptions {
   deadlineMs?: number;
+  /** Ours, where the control plane has one for us in authentication.services. */
+  serviceSecret?: string;
+}
+
+/** What goes with a call beside its request; empty and left out are the same. */
+export interface CallFacts {
+  requestId?: string;
+  /** "Bearer ACCESS-TOKEN". */
+  authorization?: string;
+  /** The player's, when we stand in between. */
+  clientAddress?: string;
+  idempotencyKey?: string;
 }
 
 /** "127.0.0.1:7000" of "grpc://127.0.0.1:7000"; undefined when `url` is not such a URL. */
@@ -34,15 +47,17 @@ export function parseControlPlaneUrl(url: string): string | undefined {
 export class ControlPlaneClient {
   readonly url: string;
   readonly #deadlineMs: number;
+  readonly #serviceSecret: string;
   readonly #fleet: FleetServiceClient;
   readonly #catalog: CatalogServiceClient;
   readonly #playback: PlaybackServiceClient;
   readonly #fillPlan: FillPlanServiceClient;
   readonly #steering: SteeringServiceClient;
+  readonly #login: LoginServiceClient;
   #hasAnswered = false;
 
   /** Connects at the first call. @throws OperatingError "control-plane-url-invalid". */
-  constructor(url: string, { deadlineMs = callDeadlineMsDefault }: ControlPlaneClientOptions = {}) {
+  constructor(url: string, { deadlineMs = callDeadlineMsDefault, serviceSecret = "" }: ControlPlaneClientOptions = {}) {
     const address = parseControlPlaneUrl(url);
     if (address === undefined) {
       throw new OperatingError(
@@ -52,6 +67,7 @@ export class ControlPlaneClient {
     }
     this.url = url;
     this.#deadlineMs = deadlineMs;
+    this.#serviceSecret = serviceSecret;
     const options = { "grpc.initial_reconnect_backoff_ms": reconnectFirstMs, "grpc.max_reconnect_backoff_ms": reconnectMaxMs };
     this.#fleet = new FleetServiceClient(address, credentials.createInsecure(), options);
     // All services over one connection.
@@ -60,6 +76,7 @@ export class ControlPlaneClient {
     this.#fillPlan = new FillPlanServiceClient(address, credentials.createInsecure(), shared);
     this.#playback = new PlaybackServiceClient(address, credentials.createInsecure(), shared);
     this.#steering = new SteeringServiceClient(address, credentials.createInsecure(), shared);
+    this.#login = new LoginServiceClient(address, credentials.createInsecure(), shared);
   }
 
   readonly listAppliances = this.#unary(() => this.#fleet.listAppliances.bind(this.#fleet));
@@ -74,6 +91,25 @@ export class ControlPlaneClient {
   readonly makePlan = this.#unary(() => this.#fillPlan.makePlan.bind(this.#fillPlan));
   readonly listMisses = this.#unary(() => this.#fillPlan.listMisses.bind(this.#fillPlan));
   readonly rankAppliances = this.#unary(() => this.#steering.rankAppliances.bind(this.#steering));
+  readonly signUp = this.#unary(() => this.#login.signUp.bind(this.#login));
+  readonly verifyEmail = this.#unary(() => this.#login.verifyEmail.bind(this.#login));
+  readonly signIn = this.#unary(() => this.#login.signIn.bind(this.#login));
+  readonly refresh = this.#unary(() => this.#login.refresh.bind(this.#login));
+  readonly signOut = this.#unary(() => this.#login.signOut.bind(this.#login));
+  readonly requestPasswordReset = this.#unary(() => this.#login.requestPasswordReset.bind(this.#login));
+  readonly resetPassword = this.#unary(() => this.#login.resetPassword.bind(this.#login));
+  readonly changePassword = this.#unary(() => this.#login.changePassword.bind(this.#login));
+  readonly getAccount = this.#unary(() => this.#login.getAccount.bind(this.#login));
+  readonly removeDevice = this.#unary(() => this.#login.removeDevice.bind(this.#login));
+  readonly createProfile = this.#unary(() => this.#login.createProfile.bind(this.#login));
+  readonly updateProfile = this.#unary(() => this.#login.updateProfile.bind(this.#login));
+  readonly deleteProfile = this.#unary(() => this.#login.deleteProfile.bind(this.#login));
+  readonly chooseProfile = this.#unary(() => this.#login.chooseProfile.bind(this.#login));
+  readonly listAuditEvents = this.#unary(() => this.#login.listAuditEvents.bind(this.#login));
+  readonly listKeys = this.#unary(() => this.#login.listKeys.bind(this.#login));
+  readonly findAccount = this.#unary(() => this.#login.findAccount.bind(this.#login));
+  readonly setAccount = this.#unary(() => this.#login.setAccount.bind(this.#login));
+  readonly rotateKeys = this.#unary(() => this.#login.rotateKeys.bind(this.#login));
 
   /** Whether the connection stands; asking opens it. */
   isConnected(): boolean {
@@ -90,11 +126,28 @@ export class ControlPlaneClient {
   }
 
   /** A call that rejects with an OperatingError: see `operatingErrorOf` for its codes. */
-  #unary<Request, Response>(method: () => UnaryMethod<Request, Response>): (request: Request, requestId?: string) => Promise<Response> {
-    return (request, requestId) =>
+  #unary<Request, Response>(
+    method: () => UnaryMethod<Request, Response>,
+  ): (request: Request, facts?: string | CallFacts) => Promise<Response> {
+    return (request, facts = {}) =>
       new Promise((resolve, reject) => {
         const metadata = new Metadata();
-        if (requestId !== undefined) metadata.set("x-request-id", requestId);
+        const { requestId, authorization, clientAddress, idempotencyKey } = typeof facts === "string" ? { requestId: facts } : facts;
+        const entries = {
+          "x-request-id": requestId,
+          authorization,
+          "x-client-address": clientAddress,
+          "idempotency-key": idempotencyKey,
+          "x-service-secret": this.#serviceSecret,
+        };
+        for (const [key, value] of Object.entries(entries)) {
+          if (!value) continue;
+          // From a header of whoever; gRPC takes printable ASCII only.
+          if (!/^[\x20-\x7e]{1,4200}$/.test(value)) {
+            throw new OperatingError("invalid-argument", `Cannot pass ${key} on: Expected up to 4,200 printable ASCII characters`);
+          }
+          metadata.set(key, value);
+        }
         method()(request, metadata, { deadline: Date.now() + this.#deadlineMs }, (error, response) => {
           const failure = error && operatingErrorOf(error, this.url);
           if (failure?.code !== "control-plane-away") this.#hasAnswered = true;

@@ -4,6 +4,7 @@ import { openAdminServer } from "../runtime/admin-server.js";
 import { systemClock, type Clock } from "../runtime/clock.js";
 import { openLog, type Log } from "../runtime/log.js";
 import { announceReady, onStop } from "../runtime/stop-signal.js";
+import { Authenticator } from "./caller.js";
 import { makeCatalogService } from "./catalog/catalog-service.js";
 import { CatalogStore } from "./catalog/catalog-store.js";
 import { makeFillPlanService } from "./fill-plan/fill-plan-service.js";
@@ -20,11 +21,13 @@ import { TokenKeyStore } from "./fleet/token-key-store.js";
 import { TokenKeys } from "./fleet/token-keys.js";
 import { FillServiceService } from "../fill-protocol/generated/millrace/fill/v1/fill.js";
 import { FleetServiceService } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
+import { openLogin } from "./login/open-login.js";
 import { openMetrics } from "./metrics.js";
 import { UrlSigner } from "./playback/url-signer.js";
 import { TitleGate } from "./fill-plan/title-gate.js";
 import { makePlaybackService } from "./playback/playback-service.js";
 import { CatalogServiceService } from "./protocol/generated/millrace/catalog/v1/catalog.js";
+import { LoginServiceService } from "./protocol/generated/millrace/login/v1/login.js";
 import { FillPlanServiceService } from "./protocol/generated/millrace/fillplan/v1/fill_plan.js";
 import { PlaybackServiceService } from "./protocol/generated/millrace/playback/v1/playback.js";
 import { SteeringServiceService } from "./protocol/generated/millrace/steering/v1/steering.js";
@@ -77,8 +80,22 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   const plans = new PlanStore(store);
   const planner = new FillPlanner({ catalog, appliances: applianceStore, heat, plans, settings: settings.fillPlan, clock, log });
   const steering = new Steering({ registry, holdings, sites: settings.sites, steering: settings.steering, metrics });
+  const { authentication } = settings;
+  const login = await openLogin({ store, shared, settings: settings.login, clock, log });
+  const authenticator = new Authenticator({
+    verifyAccess: (token) => login.keys.verifyAccess(token),
+    isSessionEnded: (sessionId) => login.endedSessions.has(sessionId),
+    applianceSecret: authentication.applianceSecret,
+    services: authentication.services,
+  });
+  const calls = makeServiceCalls({
+    log,
+    metrics,
+    authenticator,
+    authenticationRequired: authentication.required,
+    forwardingNeedsSecret: authentication.services.length > 0,
+  });
   const liveness = new TitleGate({ registry, holdings, rules: settings.fillPlan.liveness, metrics });
-  const calls = makeServiceCalls({ log, metrics });
   const calendar = {
     rotateEveryMs: settings.tokens.rotateEvery,
     urlsValidForMs: settings.tokens.urlsValidFor,
@@ -139,8 +156,10 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
       implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.changed(), clock, log }),
     },
     { definition: SteeringServiceService, implementation: makeSteeringService(calls, { steering, catalog }) },
+    { definition: LoginServiceService, implementation: login.makeService(calls) },
     { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering, signer, liveness }) },
   ]);
+  metrics.watchPasswords(() => login.hasher.worked);
   let draining = false;
   const watch = setInterval(() => logNewlyOffline({ registry, log }), settings.fleet.heartbeatEvery);
   const sweep = setInterval(() => {
@@ -173,6 +192,7 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
       clearInterval(sweep);
       tokenKeys.stop();
       await server.drain();
+      login.close();
       await store.destroy();
       await shared.close();
       await admin.close();

@@ -6,6 +6,7 @@ export function openMetrics() {
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
   let countAtScrape = () => {};
+  let passwordsWorked = () => 0;
   const appliances = new Gauge({
     name: "millrace_control_plane_appliances",
     help: "Appliances by role and state. An appliance in state offline has stopped its heartbeats: look at the box.",
@@ -31,6 +32,17 @@ export function openMetrics() {
     appliances,
     /** `count` sets `appliances`, at each scrape. */
     countAppliances: (count: () => void) => void (countAtScrape = count),
+    passwords: new Counter({
+      name: "millrace_control_plane_passwords_total",
+      help: "Passwords that argon2id has worked on. Far above the sign-ins: someone guesses, see the audit events sign-in-failed.",
+      registers,
+      collect() {
+        this.reset();
+        this.inc(passwordsWorked());
+      },
+    }),
+    /** `worked` says how many there have been, at each scrape. */
+    watchPasswords: (worked: () => number) => void (passwordsWorked = worked),
     rankings: new Counter({
       name: "millrace_control_plane_rankings_total",
       help: "Steering decisions, by result. short: fewer URLs than steering.minUrls, because too few appliances are healthy. empty: none.",

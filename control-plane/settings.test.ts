@@ -31,6 +31,19 @@ test("controlPlaneSettings has a default for every key", () => {
     },
     sites: [],
     steering: { minUrls: 3, maxUrls: 10, minSites: 2 },
+    authentication: { required: false, services: [] },
+    login: {
+      accessTokens: { validFor: 600_000 },
+      refreshTokens: { validFor: 30 * 86_400_000 },
+      keys: { rotateEvery: 30 * 86_400_000 },
+      passwords: { memory: 19 * 2 ** 20, iterations: 2, atOnceMax: 2, waitingMax: 100 },
+      lockout: { failuresMax: 10, window: 900_000, first: 900_000, max: 86_400_000 },
+      rates: { window: 3_600_000, signInsPerAddress: 200, mailsPerAddress: 50, tokensPerAddress: 5000, mailsPerRecipient: 5 },
+      devicesMax: 10,
+      profilesMax: 5,
+      mail: { url: "files:./var/mail", from: "Millrace <millrace@localhost>" },
+      audit: { keptFor: 180 * 86_400_000 },
+    },
     log: { level: "info" },
   });
 });
@@ -42,4 +55,9 @@ test("controlPlaneSettings refuses unknown keys, broken prefixes, twice the same
   assert.match(refused("sites: [{ id: 'a b' }]\n"), /64 letters/);
   assert.match(refused("fleet: { heartbeatEvery: 2s, expiresAfter: 3s }\n"), /expiresAfter must be at least twice/);
   assert.match(refused("steering: { minUrls: 5, maxUrls: 4 }\n"), /minUrls must not be more than maxUrls/);
+  assert.match(refused("authentication: { required: true }\n"), /required needs an applianceSecret/);
+  assert.match(refused("authentication: { applianceSecret: short }\n"), /32 characters or more/);
+  assert.match(refused("login: { mail: { url: 'http://x' } }\n"), /Expected a URL such as smtp:/);
+  assert.match(refused("shared: redis://127.0.0.1\n"), /Copies can't share a SQLite file/);
+  assert.match(refused("shared: 127.0.0.1\n"), /Expected memory: or a URL such as redis:/);
 });

@@ -3,6 +3,8 @@ import ipaddr from "ipaddr.js";
 import { z } from "zod";
 import { logLevels } from "../runtime/log.js";
 import { byteSizeSetting, durationSetting } from "../runtime/settings-file.js";
+import { authenticationSettings } from "./authentication-settings.js";
+import { loginSettings } from "./login/login-settings.js";
 import { isStoreUrl } from "./store/database.js";
 import { isSharedStateUrl } from "./store/open-shared-state.js";
 
@@ -127,6 +129,8 @@ export const controlPlaneSettings = z
       .refine(({ minUrls, maxUrls }) => minUrls <= maxUrls, "minUrls must not be more than maxUrls")
       .refine(({ minUrls, minSites }) => minSites <= minUrls, "minSites must not be more than minUrls")
       .prefault({}),
+    authentication: authenticationSettings,
+    login: loginSettings,
     log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
   })
   .refine(({ database, shared }) => shared === "memory:" || !database.startsWith("sqlite:"), {

@@ -8,6 +8,8 @@ export interface OperatingErrorOptions {
   source?: string;
   /** The same call may succeed later. */
   retryable?: boolean;
+  /** Not before; for limits. */
+  retryAfterMs?: number;
   cause?: unknown;
 }
 
@@ -19,6 +21,7 @@ export class OperatingError extends Error {
   readonly code: OperatingErrorCode;
   readonly source: string | undefined;
   readonly retryable: boolean;
+  readonly retryAfterMs: number | undefined;
 
   constructor(code: OperatingErrorCode, message: string, options: OperatingErrorOptions = {}) {
     super(message, { cause: options.cause });
@@ -26,6 +29,7 @@ export class OperatingError extends Error {
     this.code = code;
     this.source = options.source;
     this.retryable = options.retryable ?? false;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 

@@ -13,6 +13,8 @@ import { requireProgram } from "./support/require-program.js";
 import { runMillrace, startMillrace, type MillraceAnswer } from "./support/run-millrace.js";
 
 const film = join(packageRoot, "film/clock");
+/** Unless `--chunk` says otherwise. */
+const defaultPieceBytes = 65_536;
 
 interface Ingested {
   titleId: string;
@@ -76,14 +78,14 @@ function assertFails({ code, stdout, stderr }: MillraceAnswer, reason: RegExp): 
 test("ingest stores a packaged folder with digests of every chunk, and says what it stored", async (t) => {
   const origin = join(await scratchFolder(t), "new/origin");
   const title = await ingestJson(film, origin);
-  await assertTitle(origin, "clock", await filesOf(film), 2 ** 20);
+  await assertTitle(origin, "clock", await filesOf(film), defaultPieceBytes);
   assert.deepEqual(
     [title.titleId, title.hlsPath, title.dashPath, title.changed, title.published],
     ["clock", "clock/master.m3u8", "clock/clock.mpd", true, false],
   );
   const largest = title.objects.find(({ path }) => path === "clock/video-540p.mp4")!;
   assert.equal(largest.sizeBytes, (await stat(join(film, "video-540p.mp4"))).size);
-  assert.equal(largest.chunks, Math.ceil(largest.sizeBytes / 2 ** 20));
+  assert.equal(largest.chunks, Math.ceil(largest.sizeBytes / defaultPieceBytes));
   const table = await runMillrace(["ingest", film, "--origin", origin, "--title-id", "again", "--name", "The clock"]);
   assert.match(table.stdout, /again\/video-540p\.mp4.*2\.0 MiB.*3 │ "[0-9a-f]{32}"/);
   assert.match(table.stdout, /"The clock" \(again\): 60\.0 s, 10 objects/);
@@ -108,7 +110,7 @@ test("ingest of the same bytes changes nothing; of other bytes or chunks it repl
   assert.equal(third.changed, true);
   const differ = third.objects.filter(({ etag }, number) => etag !== first.objects[number]?.etag).map(({ path }) => path);
   assert.deepEqual(differ, ["x/audio.m3u8"]);
-  await assertTitle(origin, "x", await filesOf(changed), 2 ** 20);
+  await assertTitle(origin, "x", await filesOf(changed), defaultPieceBytes);
 
   assert.equal((await ingestJson(changed, origin, "--title-id", "x", "--chunk", "10007")).changed, true);
   await assertTitle(origin, "x", await filesOf(changed), 10007);
@@ -280,11 +282,11 @@ test("a full disk is said so and leaves the title as it was", async (t) => {
       await runMillrace(["ingest", join(scratch, "other"), "--origin", small, "--title-id", "x"]),
       /^Cannot ingest .*other: the disk of .*small is full\n$/,
     );
-    await assertTitle(small, "x", before, 2 ** 20);
+    await assertTitle(small, "x", before, defaultPieceBytes);
     assertFails(await runMillrace(["ingest", film, "--origin", small, "--title-id", "y"]), /is full/);
     assert.deepEqual((await readdir(small)).sort(), [".millrace", "x"]);
     assert.deepEqual(await readdir(join(small, ".millrace/titles")), ["x"]);
-    await assertTitle(small, "x", before, 2 ** 20);
+    await assertTitle(small, "x", before, defaultPieceBytes);
   } finally {
     spawnSync("umount", [small]);
   }

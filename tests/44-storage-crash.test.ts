@@ -59,8 +59,15 @@ function assertEveryChunkIsRight({ index, disks }: Storage): number {
   return chunks;
 }
 
-function assertNothingLeaks({ index, disks }: Storage): void {
+function assertNothingLeaks({ index, disks, kept }: Storage): void {
+  const keptOn = new Map<number, number>();
+  for (const [path] of kept.list()) {
+    const object = index.findObject(path);
+    if (!object || !kept.has(object)) continue;
+    for (const { place } of index.placesOf(objectKeyOf(object))) keptOn.set(place.diskNumber, (keptOn.get(place.diskNumber) ?? 0) + 1);
+  }
   for (const { diskNumber } of disks.disks) {
+    assert.equal(disks.keptSlotsOf(diskNumber), keptOn.get(diskNumber) ?? 0, "slots that are kept, and chunks of what is to be kept");
     assert.equal([...index.usedSlots(diskNumber)].length, disks.usedSlotsOf(diskNumber), "slots in use and slots in the index");
   }
 }
@@ -69,7 +76,7 @@ test(`${rounds} kills at random moments: every indexed chunk is right, nothing l
   t.diagnostic(`MILLRACE_CRASH_SEED=${seed}`);
   const folder = memoryFolder(t);
   const random = openRandom(seed);
-  const seen = { chunks: 0, chunksMax: 0, toTakeBack: 0 };
+  const seen = { chunks: 0, chunksMax: 0, toTakeBack: 0, keptMax: 0 };
   let next = forkChurn(folder, random.below(2 ** 31));
   t.after(() => next.kill("SIGKILL"));
   for (let round = 0; round < rounds; round++) {
@@ -95,12 +102,14 @@ test(`${rounds} kills at random moments: every indexed chunk is right, nothing l
       seen.chunks += chunks;
       seen.chunksMax = Math.max(seen.chunksMax, chunks);
       seen.toTakeBack += report.chunksToTakeBack;
+      seen.keptMax = Math.max(seen.keptMax, ...storage.disks.disks.map(({ diskNumber }) => storage.disks.keptSlotsOf(diskNumber)));
     } finally {
       await storage.close();
     }
   }
   t.diagnostic(JSON.stringify(seen));
   // The disks have 128 slots: a run that never fills them has evicted nothing.
+  assert.ok(seen.keptMax > 0, "nothing was kept in any round");
   assert.ok(seen.chunksMax > 100, `at most ${seen.chunksMax} chunks were held: the load was too small to show anything`);
 });
 

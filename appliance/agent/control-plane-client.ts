@@ -35,8 +35,11 @@ export class ControlPlaneClient {
   readonly #fleet: FleetServiceClient;
   readonly #fill: FillServiceClient;
 
-  /** @throws OperatingError "settings-invalid" when `url` is not grpc://host:port. */
-  constructor(url: string) {
+  readonly #key: string | undefined;
+
+  /** `key` shows who we are, where the control plane asks. @throws OperatingError "settings-invalid" when `url` is not grpc://host:port. */
+  constructor(url: string, key?: string) {
+    this.#key = key;
     const parsed = URL.canParse(url) ? new URL(url) : undefined;
     if (parsed?.protocol !== "grpc:" || parsed.port === "") {
       throw new OperatingError("settings-invalid", `Cannot use control plane ${url}: expected grpc://host:port`, { source: url });
@@ -47,32 +50,39 @@ export class ControlPlaneClient {
   }
 
   register(request: RegisterRequest): Promise<RegisterResponse> {
-    return call((done) => this.#fleet.register(request, new Metadata(), deadline(callTimeoutMs), done));
+    return call((done) => this.#fleet.register(request, this.#credentials(request.identity?.applianceId), deadline(callTimeoutMs), done));
   }
 
   heartbeat(request: HeartbeatRequest): Promise<HeartbeatResponse> {
-    return call((done) => this.#fleet.heartbeat(request, new Metadata(), deadline(callTimeoutMs), done));
+    return call((done) => this.#fleet.heartbeat(request, this.#credentials(request.applianceId), deadline(callTimeoutMs), done));
   }
 
   renewLease(request: RenewLeaseRequest): Promise<RenewLeaseResponse> {
-    return call((done) => this.#fleet.renewLease(request, new Metadata(), deadline(callTimeoutMs), done));
+    return call((done) => this.#fleet.renewLease(request, this.#credentials(request.applianceId), deadline(callTimeoutMs), done));
   }
 
   reportHoldings(request: ReportHoldingsRequest): Promise<ReportHoldingsResponse> {
-    return call((done) => this.#fill.reportHoldings(request, new Metadata(), deadline(callTimeoutMs), done));
+    return call((done) => this.#fill.reportHoldings(request, this.#credentials(request.applianceId), deadline(callTimeoutMs), done));
   }
 
   rankSources(request: RankSourcesRequest): Promise<RankSourcesResponse> {
-    return call((done) => this.#fill.rankSources(request, new Metadata(), deadline(callTimeoutMs), done));
+    return call((done) => this.#fill.rankSources(request, this.#credentials(request.applianceId), deadline(callTimeoutMs), done));
   }
 
   reportHeat(request: ReportHeatRequest): Promise<ReportHeatResponse> {
-    return call((done) => this.#fill.reportHeat(request, new Metadata(), deadline(heatTimeoutMs), done));
+    return call((done) => this.#fill.reportHeat(request, this.#credentials(request.applianceId), deadline(heatTimeoutMs), done));
   }
 
   /** The parts of a manifest, in order, as they come. */
   async *fetchManifest(request: FetchManifestRequest): AsyncGenerator<FetchManifestResponse> {
-    for await (const part of this.#fill.fetchManifest(request, deadline(manifestTimeoutMs))) yield part as FetchManifestResponse;
+    for await (const part of this.#fill.fetchManifest(request, this.#credentials(request.applianceId), deadline(manifestTimeoutMs)))
+      yield part as FetchManifestResponse;
+  }
+
+  #credentials(applianceId = ""): Metadata {
+    const metadata = new Metadata();
+    if (this.#key !== undefined) metadata.set("authorization", `Appliance ${applianceId}:${this.#key}`);
+    return metadata;
   }
 
   close(): void {

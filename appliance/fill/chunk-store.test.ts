@@ -336,7 +336,7 @@ test("ChunkStore goes on with the other disks when one is stuck in a write, and 
   await stage.index.putObject(object, undefined);
   const store = new ChunkStore({
     ...stage,
-    sync: { bytes: 1e6, everyMs: 1, deadlineMs: 50 },
+    sync: { bytes: 1e6, everyMs: 1, deadlineMs: 500 },
     waitingMax: 40,
     onHeldChanged: () => {},
     writer,
@@ -347,8 +347,8 @@ test("ChunkStore goes on with the other disks when one is stuck in a write, and 
     stage.arena.unpin(frame);
     if (chunk % 10 === 9) await store.flush();
   }
-  const held = range(0, 80).filter((chunk) => store.holds(objectKeyOf(object), chunk));
-  assert.ok(held.length >= 60, `only ${held.length} are stored`);
+  // More than the other disk's half: what was meant for the stuck one has gone there too.
+  await until(() => range(0, 80).filter((chunk) => store.holds(objectKeyOf(object), chunk)).length >= 60, "60 are stored");
   assert.ok(stage.arena.counts().pinned <= 20, "the stuck disk holds no more than its share of the frames");
   release();
   await until(() => stage.arena.counts().pinned === 0, "the stuck batch has ended");
@@ -466,4 +466,33 @@ test("ChunkStore keeps the order slot, fdatasync, commit for every chunk, whatev
   assert.ok(commits > 200, `only ${commits} commits`);
   for (const disk of [0, 1]) assert.equal([...stage.index.usedSlots(disk)].length, stage.disks.usedSlotsOf(disk), "a slot leaked");
   for (const chunk of range(0, 100)) assert.ok(["ok", "unknown"].includes(await stage.readChunk(object, chunk)));
+});
+
+test("ChunkStore reads the used slots of a large disk in slices: this thread does other things meanwhile, and chunks that come wait for it", async (context) => {
+  const many = objectOf("many", 10 * 30_000);
+  const stage = openStoreStage(context, { slots: [30_010] });
+  await stage.index.putObject(many, undefined);
+  const objectKey = objectKeyOf(many);
+  await stage.index.commitChunks(
+    range(0, 30_000).map((chunk) => ({ path: many.path, objectKey, chunk, diskNumber: 0, slot: chunk, stampUnixMs: chunk * 1000 })),
+  );
+  let turns = 0;
+  let isLoaded = false;
+  const loading = stage.store.loadDisks().then(() => (isLoaded = true));
+  const count = () => {
+    turns++;
+    if (!isLoaded) setImmediate(count);
+  };
+  setImmediate(count);
+  stage.give(object, range(0, 5));
+  // Freed while it is read: before or behind the slice that is read now.
+  const freed = [10, 29_990].map((slot) => ({ diskNumber: 0, slot }));
+  await stage.index.forgetSlots(freed);
+  stage.store.freeSlots(freed);
+  await loading;
+  assert.ok(turns >= 10, `${turns} turns while the slots were read`);
+  await stage.store.flush();
+  for (const chunk of range(0, 5)) assert.equal(await stage.readChunk(object, chunk), "ok");
+  assert.equal(stage.disks.usedSlotsOf(0), 30_003);
+  assert.equal([...stage.index.usedSlots(0)].length, 30_003);
 });

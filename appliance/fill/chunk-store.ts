@@ -6,7 +6,7 @@ import { orderDisks } from "../disk/choose-disk.js";
 import type { DiskDescription } from "../disk/disk-set.js";
 import { keptSlotsMax, SlotAllocator } from "../disk/slot-allocator.js";
 import type { SlotPlace } from "../index/chunk-index.js";
-import { objectKeyOf, type ObjectRecord } from "../object.js";
+import { objectKeyBytes, objectKeyOf, type ObjectRecord } from "../object.js";
 import { DiskBatches, type DiskBatchesOptions, type WaitingChunk } from "./disk-batches.js";
 
 /** Used slots that are read in one turn at the start: about 3 ms. Requests that need this thread come between. */
@@ -191,16 +191,13 @@ export class ChunkStore {
     );
     const keptKeys = this.#keptKeys();
     const nowMs = clock.unixMs();
-    for (let from = 0; ;) {
+    for (let from: number | undefined = 0; from !== undefined;) {
       // What was freed meanwhile was freed here too, if it had been read before.
       index.seeLatest();
-      const used = index.usedSlotsFrom({ diskNumber, slot: from }, slotsPerTurn);
-      for (const { objectKey, slot, stampUnixMs } of used) {
-        const isKept = keptKeys.size > 0 && keptKeys.has(objectKey.toString("latin1"));
+      from = index.visitUsedSlots({ diskNumber, slot: from }, slotsPerTurn, (slot, stampUnixMs, content) => {
+        const isKept = keptKeys.size > 0 && keptKeys.has(content.toString("latin1", 0, objectKeyBytes));
         allocator.load(slot, isKept, Math.max(0, nowMs - stampUnixMs) / 1000);
-      }
-      if (used.length < slotsPerTurn) break;
-      from = used.at(-1)!.slot + 1;
+      });
       await turn();
     }
     allocator.endLoad();

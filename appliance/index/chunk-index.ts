@@ -43,11 +43,6 @@ export interface PlacedChunk extends SlotContent, SlotPlace {
   stampUnixMs: number;
 }
 
-/** A slot that holds a chunk, and since when. */
-export interface UsedSlot extends SlotPlace, SlotContent {
-  stampUnixMs: number;
-}
-
 export interface KnownDisk {
   diskNumber: number;
   uuid: string;
@@ -353,8 +348,12 @@ export class ChunkIndex {
   async commitChunks(placed: readonly PlacedChunk[]): Promise<PlacedChunk[]> {
     return this.#root.transaction(() => {
       const outdated: PlacedChunk[] = [];
+      // Chunks of one object come one after another: a fifth of the time of a commit went into asking this for each.
+      let object: { path: string; objectKey: Buffer; isNewest: boolean } = { path: "", objectKey: Buffer.alloc(0), isNewest: false };
       for (const one of placed) {
         const { path, objectKey, chunk, diskNumber, slot, stampUnixMs } = one;
+        if (object.path !== path || !object.objectKey.equals(objectKey))
+          object = { path, objectKey, isNewest: this.#isNewest(path, objectKey) };
         const place = { diskNumber, slot };
         const key = chunkKeyOf(objectKey, chunk);
         // A transaction that failed before this one may have left the slot with what it held: that is overwritten by now.
@@ -364,7 +363,7 @@ export class ChunkIndex {
           void this.#slots.remove(slotKeyOf(place));
           this.#addHeld(overwritten.objectKey, "", diskNumber, -1);
         }
-        if (!this.#isNewest(path, objectKey)) {
+        if (!object.isNewest) {
           outdated.push(one);
           continue;
         }
@@ -416,15 +415,21 @@ export class ChunkIndex {
     });
   }
 
-  /** `count` slots of a disk that hold a chunk, from a slot on, in order; for walks in slices. */
-  usedSlotsFrom({ diskNumber, slot }: SlotPlace, count: number): UsedSlot[] {
+  /**
+   * Calls `visit` for the next `count` slots of a disk that hold a chunk, from a slot on, in order; for walks in slices. Answers where to go on;
+   * undefined: that was the last. `content` begins with the object's key and is read during the call only. No object is made for a slot: ten
+   * million are walked at every start.
+   */
+  visitUsedSlots({ diskNumber, slot }: SlotPlace, count: number, visit: (slot: number, stampUnixMs: number, content: Buffer) => void) {
     const { end } = slotRangeOf(diskNumber);
-    const range = this.#slots.getRange({ start: slotKeyOf({ diskNumber, slot }), end, limit: count });
-    return [...range].map(({ key, value }) => ({
-      ...placeOf(key),
-      ...contentOf(value),
-      stampUnixMs: value.readUInt32BE(chunkKeyBytes) * 1000,
-    }));
+    let visited = 0;
+    let last = slot;
+    for (const { key, value } of this.#slots.getRange({ start: slotKeyOf({ diskNumber, slot }), end, limit: count })) {
+      last = key.readUInt32BE(2);
+      visit(last, value.readUInt32BE(chunkKeyBytes) * 1000, value);
+      visited++;
+    }
+    return visited < count ? undefined : last + 1;
   }
 
   /** Every chunk, in the order of keys. */

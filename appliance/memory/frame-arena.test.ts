@@ -385,3 +385,62 @@ test("takeBackPins() takes back what this thread still holds, and leaves the pin
   crashed.giveBack(filling);
   assert.equal(crashed.held().frames, 0);
 });
+
+test("FrameArena shows an arriving frame to whom it is handed, byte mark by byte mark, and to nobody else before its end", () => {
+  const memory = allocateFrameArena({ ramBytes: 8 * 64, chunkBytes: 64 });
+  const [filler, reader] = [new FrameArena(memory), new FrameArena(memory)];
+  const key = Int32Array.of(1, 2, 3, 4);
+  const frame = filler.allocate();
+  filler.beginArrival(frame);
+  filler.pinAgain(frame);
+  reader.adoptPin(frame);
+  assert.equal(reader.validBytesOf(frame), 0);
+  filler.setArrived(frame, 10);
+  assert.equal(reader.bytesOf(frame).length, 10);
+  assert.equal(reader.pinChunkSurely(key, 0), -1, "it is not found");
+  filler.setArrived(frame, 64);
+  assert.equal(filler.endArrival(frame, key, 0), frame);
+  filler.unpin(frame);
+  const found = reader.pinChunk(key, 0);
+  assert.equal(found, frame);
+  reader.unpin(found);
+  reader.unpin(frame);
+  assert.equal(filler.counts().pinned, 0);
+});
+
+test("FrameArena keeps a frame whose rest does not come for its readers, and takes it back when they are done", () => {
+  const memory = allocateFrameArena({ ramBytes: 8 * 64, chunkBytes: 64 });
+  const arena = new FrameArena(memory);
+  for (const ending of ["abandoned", "second"] as const) {
+    const key = Int32Array.of(ending.length, 2, 3, 4);
+    const frame = arena.allocate();
+    arena.beginArrival(frame);
+    arena.setArrived(frame, 64);
+    arena.pinAgain(frame);
+    arena.bytesOf(frame).fill(7);
+    if (ending === "abandoned") arena.abandonArrival(frame);
+    else {
+      const other = arena.publish(arena.allocate(), key, 0, 64);
+      assert.equal(arena.endArrival(frame, key, 0), other, "the chunk has come another way");
+      arena.unpin(other);
+      arena.unpin(other);
+    }
+    // Every other frame is used over and over: the one that is read stays as it is.
+    for (let count = 0; count < 100; count++) {
+      const next = arena.allocate();
+      assert.notEqual(next, frame);
+      arena.wholeFrame(next).fill(count);
+      arena.unpin(arena.publish(next, Int32Array.of(9, 9, 9, count), 1, 64));
+    }
+    assert.ok(arena.bytesOf(frame).every((byte) => byte === 7));
+    arena.unpin(frame);
+    const seen = new Set<number>();
+    for (let count = 0; count < 100; count++) {
+      const next = arena.allocate();
+      seen.add(next);
+      arena.unpin(arena.publish(next, Int32Array.of(8, 8, 8, count), 1, 64));
+    }
+    assert.ok(seen.has(frame), "it is of use again");
+  }
+  assert.equal(arena.counts().pinned, 0);
+});

@@ -144,7 +144,7 @@ export class ChunkGetter {
     const fill = (fail: (failure: ChunkFailure) => void) => this.#fill({ object, chunk, via, name, pending }, finish, fail);
     const place = this.#options.index.findChunk(object.key, chunk);
     const fail = (failure: ChunkFailure) => finish({ failure });
-    if (!place || !this.#options.disks.find(place.diskNumber)) return fill(fail);
+    if (!place || !this.#isThere(place)) return fill(fail);
     const fillInstead = () =>
       fill((failure) => {
         // Players are sent elsewhere for it. Without an elsewhere the sick disk is asked: it may still give it, and what is there is never "not found".
@@ -158,6 +158,12 @@ export class ChunkGetter {
       if (why === "wrong") fill(fail);
       else fillInstead();
     });
+  }
+
+  /** Whether the chunk may still be had from its disk, now or some day. */
+  #isThere({ diskNumber }: SlotPlace): boolean {
+    const { disks } = this.#options;
+    return disks.find(diskNumber) !== undefined && disks.stateOf(diskNumber) !== "retired";
   }
 
   /** Calls `fail` when the disk does not give the chunk, and somebody else might; "wrong": what lies there is something else. */

@@ -20,7 +20,7 @@ export const connections: FigureMaker = {
   title: "memory of idle connections, and their spread over the workers",
   measure: async (run, figure) => {
     const limit = openFilesMax();
-    const idle = run.quick ? 500 : Math.min(10_000, limit - descriptorsBeside);
+    const idle = run.quick ? 200 : Math.min(10_000, limit - descriptorsBeside);
     figure.method(
       `${idle.toLocaleString("en")} connections that ask for one HEAD every four seconds (the engine closes those that ask for nothing for ten), one worker. Memory: anonymous memory of the process with them, less that before.`,
     );
@@ -53,7 +53,7 @@ export const connections: FigureMaker = {
         await appliance.stop();
       }
     }
-    for (const workers of [2, 4]) {
+    for (const workers of run.quick ? [2] : [2, 4]) {
       const appliance = await startWarm({ run, figure }, { workers, folder: `spread-${workers}` });
       try {
         for (const count of run.quick ? [200] : [200, 2000]) {

@@ -18,7 +18,7 @@ export interface ApplianceInside {
   /** Adds `chunks` chunks that nobody has, to disks of these numbers, to an index. */
   growIndex(
     indexFolder: string,
-    options: { chunkBytes: number; chunks: number; disks: number; onProgress: (chunks: number) => void },
+    options: { chunkBytes: number; chunks: number; disks: number /** False: stop here. */; onProgress: (chunks: number) => boolean },
   ): Promise<void>;
   /** Microseconds that single lookups in an index take, sorted. */
   timeLookups(indexFolder: string, options: { chunkBytes: number; lookups: number }): Promise<Float64Array>;

@@ -19,7 +19,7 @@ export const spread: FigureMaker = {
   title: "spread of chunks and reads over twelve disks of mixed size, and what a lost or new disk moves",
   measure: async (run, figure) => {
     const objectCount = run.quick ? 12 : 100;
-    const chunksPerObject = run.quick ? 250 : 2000;
+    const chunksPerObject = run.quick ? 100 : 2000;
     const chunks = objectCount * chunksPerObject;
     const objects = generatedObjects(objectCount, chunksPerObject * chunkBytes);
     const files = join(run.scratch, "files");

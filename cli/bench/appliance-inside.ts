@@ -57,24 +57,23 @@ export const applianceInside: ApplianceInside = {
 
   growIndex: async (indexFolder, { chunkBytes, chunks, disks, onProgress }) => {
     const index = new ChunkIndex(indexFolder, chunkBytes);
+    let object = grownObject(0, chunkBytes);
+    let objectKey = objectKeyOf(object);
     for (let done = 0; done < chunks;) {
       const end = Math.min(chunks, done + commitChunks);
       const placed = [];
       for (; done < end; done++) {
-        const object = grownObject(Math.floor(done / chunksPerObject), chunkBytes);
         const chunk = done % chunksPerObject;
-        if (chunk === 0) await index.putObject(object, undefined);
-        placed.push({
-          path: object.path,
-          objectKey: objectKeyOf(object),
-          chunk,
-          stampUnixMs: 1,
-          diskNumber: done % disks,
-          slot: slotsForReal + Math.floor(done / disks),
-        });
+        if (chunk === 0) {
+          object = grownObject(Math.floor(done / chunksPerObject), chunkBytes);
+          objectKey = objectKeyOf(object);
+          await index.putObject(object, undefined);
+        }
+        const slot = slotsForReal + Math.floor(done / disks);
+        placed.push({ path: object.path, objectKey, chunk, stampUnixMs: 1, diskNumber: done % disks, slot });
       }
       await index.commitChunks(placed);
-      onProgress(done);
+      if (!onProgress(done)) break;
     }
     await index.close();
   },

@@ -1,6 +1,7 @@
 // The gateway's API: each route asks the control plane and answers with JSON.
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
+import { jsonAnswer, parseJsonBody } from "./json-body.js";
 import { OperatingError } from "../../runtime/operating-error.js";
 import type { ControlPlaneClient } from "../control-plane-client.js";
 import { applianceJson, playbackJson, titleJson } from "./api-answers.js";
@@ -34,23 +35,23 @@ export function makeApiRoutes({ client, metrics }: ApiRoutesOptions): Map<string
       const answer = await client.listTitles({ pageSize, pageToken }, requestId);
       const page: TitlesPage = { titles: answer.titles.map(titleJson), nextPageToken: answer.nextPageToken };
       keptPages.set(key, page);
-      return json(page);
+      return jsonAnswer(page);
     } catch (error) {
       const kept = isAway(error) ? keptPages.get(key) : undefined;
       if (!kept) throw error;
       metrics.staleAnswers.inc();
-      return json({ ...kept, stale: true });
+      return jsonAnswer({ ...kept, stale: true });
     }
   };
 
-  const startPlayback = async ({ body, clientAddress, requestId }: RouteRequest): Promise<RouteAnswer> => {
-    const { titleId } = parseBody(body);
-    return json(playbackJson(await client.startPlayback({ titleId, clientAddress }, requestId)));
+  const startPlayback = async ({ body, clientAddress, requestId, authorization }: RouteRequest): Promise<RouteAnswer> => {
+    const { titleId } = parseJsonBody(body, playbackBody);
+    return jsonAnswer(playbackJson(await client.startPlayback({ titleId, clientAddress }, { requestId, authorization, clientAddress })));
   };
 
-  const listFleet = async ({ requestId }: RouteRequest): Promise<RouteAnswer> => {
-    const { appliances } = await client.listAppliances({}, requestId);
-    return json({ appliances: appliances.map(applianceJson) });
+  const listFleet = async ({ requestId, authorization }: RouteRequest): Promise<RouteAnswer> => {
+    const { appliances } = await client.listAppliances({}, { requestId, authorization });
+    return jsonAnswer({ appliances: appliances.map(applianceJson) });
   };
 
   return new Map<string, Route>([
@@ -75,25 +76,4 @@ function parsePageSize(text: string | null): number {
     );
   }
   return pageSize;
-}
-
-function parseBody(body: Buffer): z.output<typeof playbackBody> {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(body.toString("utf8"));
-  } catch (error) {
-    throw new OperatingError("json-malformed", "Cannot read the body: it is not JSON", { cause: error });
-  }
-  const result = playbackBody.safeParse(parsed);
-  if (result.success) return result.data;
-  const mistakes = result.error.issues.map(({ path, message }) => `${path.join(".") || "body"}: ${message}`);
-  throw new OperatingError("body-malformed", `Cannot read the body: Expected {"titleId": "…"}: ${mistakes.join("; ")}`);
-}
-
-function json(value: unknown): RouteAnswer {
-  return {
-    status: 200,
-    headers: { "Content-Type": "application/json", "Cache-Control": "no-store" },
-    body: JSON.stringify(value),
-  };
 }

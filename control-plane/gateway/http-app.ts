@@ -4,7 +4,7 @@ import { App, us_listen_socket_close, us_socket_local_port, type HttpRequest, ty
 import type { Log } from "../../runtime/log.js";
 import { OperatingError } from "../../runtime/operating-error.js";
 import { clientAddressOf, type TrustedProxies } from "./client-address.js";
-import { failureJson, httpFailureOf } from "./http-failure.js";
+import { failureJson, httpFailureOf, type HttpFailure } from "./http-failure.js";
 import type { GatewayMetrics } from "./metrics.js";
 
 /** The largest body that a route reads: a playback request has 100 bytes. */
@@ -28,6 +28,10 @@ export interface RouteRequest {
   /** Empty for a route that does not read it. */
   body: Buffer;
   ifNoneMatch: string;
+  /** As sent: "Bearer TOKEN". */
+  authorization: string;
+  /** The header Idempotency-Key. */
+  idempotencyKey: string;
 }
 
 export interface RouteAnswer {
@@ -115,9 +119,16 @@ export async function openHttpApp(options: HttpAppOptions): Promise<HttpApp> {
     const fail = (error: unknown, closeAfter = false) => {
       const failure = httpFailureOf(error);
       if (!failure) log.error({ err: error, requestId: facts.requestId, path: facts.path }, "request failed");
-      const { status, code, message } = failure ?? { status: 500, code: "internal", message: "Cannot answer: see the gateway's log" };
+      const { status, code, message, retryAfterMs }: HttpFailure = failure ?? {
+        status: 500,
+        code: "internal",
+        message: "Cannot answer: see the gateway's log",
+      };
       const headers: Record<string, string> = { "Content-Type": "application/json", "Cache-Control": "no-store" };
       if (status === 503) headers["Retry-After"] = "1";
+      if (retryAfterMs !== undefined) headers["Retry-After"] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)));
+      // RFC 9110 15.5.2: a 401 names what it wants.
+      if (status === 401) headers["WWW-Authenticate"] = 'Bearer realm="millrace"';
       if (status === 405 && route) headers["Allow"] = allowed(route).join(", ");
       send({ status, headers, body: failureJson({ status, code, message }) }, closeAfter);
     };
@@ -193,6 +204,8 @@ function factsOf(response: HttpResponse, request: HttpRequest, trustedProxies: T
     ),
     requestId: /^[\w-]{8,64}$/.test(sentId) ? sentId : randomUUID(),
     ifNoneMatch: request.getHeader("if-none-match"),
+    authorization: request.getHeader("authorization"),
+    idempotencyKey: request.getHeader("idempotency-key"),
   };
 }
 
@@ -252,7 +265,7 @@ function headersOfAll(route: Route | undefined, requestId: string): Record<strin
 function preflightHeaders(route: Route): Record<string, string> {
   return {
     "Access-Control-Allow-Methods": allowed(route).join(", "),
-    "Access-Control-Allow-Headers": "Content-Type, X-Request-Id",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Request-Id",
     "Access-Control-Max-Age": "86400",
   };
 }
@@ -274,11 +287,14 @@ const reasonPhrases: Readonly<Record<number, string>> = {
   204: "No Content",
   304: "Not Modified",
   400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
   408: "Request Timeout",
   409: "Conflict",
   413: "Content Too Large",
+  429: "Too Many Requests",
   500: "Internal Server Error",
   502: "Bad Gateway",
   503: "Service Unavailable",

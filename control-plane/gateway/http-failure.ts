@@ -6,6 +6,8 @@ export interface HttpFailure {
   status: number;
   code: string;
   message: string;
+  /** For the header Retry-After. */
+  retryAfterMs?: number;
 }
 
 /** The codes of the gateway itself and of the control plane. A code that is not here is answered with 500. */
@@ -14,13 +16,31 @@ const statusOfCode: Readonly<Record<string, number>> = {
   "page-token-invalid": 400,
   "json-malformed": 400,
   "body-malformed": 400,
+  unauthenticated: 401,
+  "access-token-invalid": 401,
+  "access-token-expired": 401,
+  "refresh-token-invalid": 401,
+  "refresh-token-reused": 401,
+  "session-ended": 401,
+  "credentials-wrong": 401,
+  forbidden: 403,
+  "account-disabled": 403,
   "not-found": 404,
+  "account-unknown": 404,
+  "device-unknown": 404,
+  "profile-unknown": 404,
   "title-unknown": 404,
   "page-missing": 404,
   "method-not-allowed": 405,
   "body-too-slow": 408,
   "title-unplayable": 409,
+  "email-token-invalid": 409,
+  "device-limit-reached": 409,
+  "profile-limit-reached": 409,
+  "profile-last": 409,
   "body-too-large": 413,
+  "account-locked": 429,
+  "rate-limited": 429,
   "number-too-large": 500,
   "control-plane-failed": 502,
   "no-appliance-live": 503,
@@ -30,13 +50,19 @@ const statusOfCode: Readonly<Record<string, number>> = {
   "shared-state-unavailable": 503,
   "control-plane-away": 503,
   "gateway-busy": 503,
+  "login-busy": 503,
   "call-too-long": 504,
 };
 
 /** What to answer a request with that failed by `error`; undefined when the error is the program's own. */
 export function httpFailureOf(error: unknown): HttpFailure | undefined {
   if (!(error instanceof OperatingError)) return undefined;
-  return { status: statusOfCode[error.code] ?? 500, code: error.code, message: error.message };
+  return {
+    status: statusOfCode[error.code] ?? 500,
+    code: error.code,
+    message: error.message,
+    ...(error.retryAfterMs !== undefined && { retryAfterMs: error.retryAfterMs }),
+  };
 }
 
 export function failureJson({ code, message }: HttpFailure): string {

@@ -1,12 +1,13 @@
 // The gateway's process: the only place of it that constructs.
 import { openAdminServer, type AdminServer } from "../../runtime/admin-server.js";
-import { openLog } from "../../runtime/log.js";
+import { openLog, type Log } from "../../runtime/log.js";
 import { packageRoot } from "../../runtime/package-root.js";
 import { announceReady, onStop } from "../../runtime/stop-signal.js";
 import { ControlPlaneClient } from "../control-plane-client.js";
 import { makeApiRoutes } from "./api-routes.js";
 import { TrustedProxies } from "./client-address.js";
 import { openHttpApp, type Route, type RouteAnswer } from "./http-app.js";
+import { makeLoginRoutes } from "./login-routes.js";
 import { openGatewayMetrics } from "./metrics.js";
 import { readPageRoutes } from "./page-routes.js";
 import type { GatewaySettings } from "./settings.js";
@@ -14,7 +15,25 @@ import type { GatewaySettings } from "./settings.js";
 /** Runs the gateway, whether or not the control plane is there, until it is told to stop. @throws OperatingError when it can't start. */
 export async function runGateway(settings: GatewaySettings): Promise<void> {
   const log = openLog("gateway", settings.log.level);
-  const client = new ControlPlaneClient(settings.controlPlane.url);
+  const gateway = await openGateway(settings, log);
+  onStop((reason) => {
+    log.info({ reason }, "gateway stops");
+    return gateway.close();
+  });
+  announceReady({ port: gateway.port, ...(gateway.adminPort !== undefined && { adminPort: gateway.adminPort }) });
+}
+
+export interface Gateway {
+  port: number;
+  adminPort: number | undefined;
+  /** Finishes the requests that run. */
+  close(): Promise<void>;
+}
+
+/** Resolves when the gateway serves. @throws OperatingError when it can't start. */
+export async function openGateway(settings: GatewaySettings, log: Log): Promise<Gateway> {
+  const { url, secret } = settings.controlPlane;
+  const client = new ControlPlaneClient(url, secret === undefined ? {} : { serviceSecret: secret });
   let draining = false;
   const isConnected = () => client.isConnected();
   const metrics = openGatewayMetrics({ isConnected });
@@ -34,6 +53,7 @@ export async function runGateway(settings: GatewaySettings): Promise<void> {
   const routes = new Map<string, Route>([
     ...readPageRoutes(packageRoot),
     ...makeApiRoutes({ client, metrics }),
+    ...makeLoginRoutes(client),
     ["/healthz", ownRoute(() => text(200, "ok\n"))],
     [
       "/readyz",
@@ -60,13 +80,15 @@ export async function runGateway(settings: GatewaySettings): Promise<void> {
   }
   isConnected(); // Begins to connect, so that the first request need not wait.
 
-  onStop(async (reason) => {
-    log.info({ reason }, "gateway stops");
-    draining = true;
-    await http.drain();
-    client.close();
-    await admin?.close();
-  });
   log.info({ host: settings.listen.host, port: http.port, adminPort: admin?.port, controlPlane: client.url }, "gateway serves");
-  announceReady({ port: http.port, ...(admin && { adminPort: admin.port }) });
+  return {
+    port: http.port,
+    adminPort: admin?.port,
+    close: async () => {
+      draining = true;
+      await http.drain();
+      client.close();
+      await admin?.close();
+    },
+  };
 }

@@ -14,6 +14,8 @@ export const gatewaySettings = z.strictObject({
         .string()
         .refine((url) => parseControlPlaneUrl(url) !== undefined, "Expected a URL such as grpc://127.0.0.1:7000")
         .default("grpc://127.0.0.1:7000"),
+      /** From the control plane's authentication.services, so that it believes the gateway about players' addresses. */
+      secret: z.string().min(32).optional(),
     })
     .prefault({}),
   /** Proxies whose X-Forwarded-For is believed. Steering goes by the client's address, so a client must not choose it. */

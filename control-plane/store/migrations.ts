@@ -3,6 +3,7 @@ import type { Migration } from "kysely";
 import { fillPlanTables } from "./fill-plan-tables.js";
 import { firstTables } from "./first-tables.js";
 import { idempotencyTables } from "./idempotency-tables.js";
+import { loginTables } from "./login-tables.js";
 import { tokenKeyTables } from "./token-key-tables.js";
 
 /**
@@ -14,6 +15,7 @@ import { tokenKeyTables } from "./token-key-tables.js";
 export const migrations: Readonly<Record<string, Migration>> = {
   "0001-first-tables": firstTables,
   "0002-idempotency": idempotencyTables,
+  "0010-login": loginTables,
   "0040-token-keys": tokenKeyTables,
   "0050-fill-plan": fillPlanTables,
 };

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Redis } from "ioredis";
 import { createConnection, type Connection } from "mysql2";
@@ -51,8 +52,14 @@ export async function startMariadb(folder: string): Promise<MariadbServer> {
     },
   );
   const socket = join(folder, "s");
+  // Of its own: a mariadbd that starts deletes what others have in the system's.
+  const temporary = join(folder, "tmp");
+  mkdirSync(temporary, { recursive: true });
   const server = await startServer(
-    (port) => ["mariadbd", [...mariadbArguments, `--datadir=${data}`, `--socket=${socket}`, `--port=${port}`, ...asUser]],
+    (port) => [
+      "mariadbd",
+      [...mariadbArguments, `--datadir=${data}`, `--tmpdir=${temporary}`, `--socket=${socket}`, `--port=${port}`, ...asUser],
+    ],
     async (port) => {
       const connection = createConnection({ host: "127.0.0.1", port, user, password });
       try {

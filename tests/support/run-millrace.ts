@@ -15,20 +15,21 @@ export interface MillraceAnswer {
   stderr: string;
 }
 
-/** Runs `millrace ...args` to its end. `onStart` gets the process, to send it signals. */
+/** Runs `millrace ...args` to its end. `onStart` gets the process, to send it signals; `input` is what it reads. */
 export async function runMillrace(
   args: readonly string[],
-  { env, onStart }: { env?: NodeJS.ProcessEnv; onStart?: (child: ChildProcess) => void } = {},
+  { env, onStart, input }: { env?: NodeJS.ProcessEnv; onStart?: (child: ChildProcess) => void; input?: string } = {},
 ): Promise<MillraceAnswer> {
   const child = spawn(process.execPath, [program, ...args], {
     env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     timeout: answerMs,
     killSignal: "SIGKILL",
   });
   let [stdout, stderr] = ["", ""];
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  child.stdout!.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+  child.stderr!.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  child.stdin?.end(input);
   onStart?.(child);
   const [code] = (await once(child, "close")) as [number | null];
   return { code, stdout, stderr };

@@ -13,6 +13,8 @@ export interface ApplianceFixtureOptions {
   /** Anything else of the settings file. */
   settings?: Record<string, unknown>;
   env?: NodeJS.ProcessEnv;
+  /** Of the command line. */
+  flags?: string[];
 }
 
 export interface ApplianceFixture extends RunningMillrace {
@@ -44,7 +46,7 @@ export function writeApplianceSettings({ folder, upstreams, chunk = 65_536, sett
 
 /** Starts it and resolves when it serves. The caller stops it. */
 export async function startAppliance(options: ApplianceFixtureOptions): Promise<ApplianceFixture> {
-  const running = await startMillrace(["appliance", "--config", writeApplianceSettings(options)], options.env);
+  const running = await startMillrace(["appliance", "--config", writeApplianceSettings(options), ...(options.flags ?? [])], options.env);
   return { ...running, url: String(running.ready["dataUrl"]), adminUrl: `http://127.0.0.1:${running.ready["adminPort"]}/` };
 }
 

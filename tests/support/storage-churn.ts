@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { setImmediate as turn } from "node:timers/promises";
 import { pino } from "pino";
+import { keptName } from "../../appliance/fill/manifest-keeper.js";
 import { PurgeSweeper } from "../../appliance/fill/purge-sweeper.js";
 import { objectKeyOf } from "../../appliance/object.js";
 import { chunksOf, objectOf, openStorage } from "./storage.js";
@@ -19,7 +20,15 @@ for (;;) {
   const path = `film-${random.below(20)}.mp4`;
   const known = storage.index.findObject(path);
   const action = random.below(20);
-  if (action === 4) {
+  // What is kept is told apart as the manifest's keeper does it, and so is what was asked for.
+  if (known) storage.hits.note(objectKeyOf(known).readInt32LE(0), random.pick(chunksOf(known)));
+  if (action === 5 && known) {
+    const others = storage.kept.list().filter(([keptPath]) => keptPath !== path);
+    const isKept = !storage.kept.has(known) && others.length < 5;
+    storage.kept.replace([...others.map(([keptPath, etag]) => ({ path: keptPath, etag })), ...(isKept ? [known] : [])]);
+    await storage.index.putMeta(keptName, storage.kept.list());
+    storage.store.setKept(objectKeyOf(known), isKept);
+  } else if (action === 4) {
     await storage.index.purge(random.below(4) === 0 ? "prefix" : "object", random.below(4) === 0 ? path.slice(0, 6) : path);
     if (random.below(2) === 0) sweeper.sweep();
   } else if (action === 0) {

@@ -11,7 +11,8 @@ import { SlabFiles } from "../../appliance/disk/slab-files.js";
 import { slabGeometryOf } from "../../appliance/disk/slab-geometry.js";
 import { SlotWriter } from "../../appliance/disk/slot-writer.js";
 import { ChunkStore } from "../../appliance/fill/chunk-store.js";
-import { KeptObjects } from "../../appliance/fill/kept-objects.js";
+import { KeptObjects, type KeptList } from "../../appliance/fill/kept-objects.js";
+import { keptName } from "../../appliance/fill/manifest-keeper.js";
 import { checkIndex, type CheckReport } from "../../appliance/index/check-index.js";
 import { ChunkIndex } from "../../appliance/index/chunk-index.js";
 import { rebuildIndex, type RebuildReport } from "../../appliance/index/rebuild-index.js";
@@ -34,6 +35,9 @@ export interface Storage {
   disks: DiskSet;
   arena: FrameArena;
   store: ChunkStore;
+  /** As the index remembers them. */
+  kept: KeptObjects;
+  hits: ChunkHits;
   counters: Float64Array;
   /** Stores a chunk with the bytes that `bytesOf` says. False: no frame was free. */
   put(object: ObjectRecord, chunk: number): boolean;
@@ -63,14 +67,16 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   const arena = new FrameArena(allocateFrameArena({ ramBytes: (options.frames ?? 48) * Math.ceil(chunkBytes / 64) * 64, chunkBytes }));
   const counters = counterRow(allocateCounters(1), 0);
   const files = new SlabFiles(geometry, "write");
+  const kept = new KeptObjects(index.getMeta<KeptList>(keptName) ?? []);
+  const hits = new ChunkHits(allocateChunkHits(1), systemClock);
   const store = new ChunkStore({
     arena,
     index,
     disks,
     writer: new SlotWriter(geometry, files),
     demandShare: 0.1,
-    hits: new ChunkHits(allocateChunkHits(1), systemClock),
-    kept: new KeptObjects([]),
+    hits,
+    kept,
     sync: { bytes: 2 ** 20, everyMs: 10, deadlineMs: 30_000 },
     waitingMax: 32,
     clock: systemClock,
@@ -84,6 +90,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     disks,
     arena,
     store,
+    kept,
+    hits,
     counters,
     put(object, chunk) {
       const frame = arena.allocate();
