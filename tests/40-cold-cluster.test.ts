@@ -38,12 +38,15 @@ interface Box {
   start(): Promise<RunningMillrace>;
 }
 
-async function startBox(name: string, file: Record<string, unknown>, folder: string): Promise<Box> {
+/** A process that is killed when the test ends, whichever of its starts it is. */
+async function startBox(t: TestContext, name: string, { file, folder }: { file: Record<string, unknown>; folder: string }): Promise<Box> {
   mkdirSync(join(folder, name), { recursive: true });
   const config = join(folder, `${name}.yaml`);
   writeFileSync(config, stringify(file));
   const start = () => startMillrace([name === "control-plane" ? "control-plane" : "appliance", "--config", config]);
-  return { name, folder: join(folder, name), running: await start(), start };
+  const box = { name, folder: join(folder, name), running: await start(), start };
+  t.after(() => box.running.kill());
+  return box;
 }
 
 function applianceSettings(
@@ -101,17 +104,14 @@ test(`a cold cluster of ${edgeCount} fills by its manifests, through ${killsWant
   origin.delayMs = 100;
 
   const controlPlanePort = await freePort();
-  const controlPlane = await startBox(
-    "control-plane",
-    {
-      listen: { port: controlPlanePort },
-      admin: { port: 0 },
-      database: `sqlite:${join(folder, "control-plane.db")}`,
-      fleet: { heartbeatEvery: "250ms", expiresAfter: "1500ms" },
-      fillPlan: { masters, escalation: { masterOriginWait: "10m", memberTierWait: "10m", memberOriginWait: "10m" } },
-    },
-    folder,
-  );
+  const controlPlaneSettings = {
+    listen: { port: controlPlanePort },
+    admin: { port: 0 },
+    database: `sqlite:${join(folder, "control-plane.db")}`,
+    fleet: { heartbeatEvery: "250ms", expiresAfter: "1500ms" },
+    fillPlan: { masters, escalation: { masterOriginWait: "10m", memberTierWait: "10m", memberOriginWait: "10m" } },
+  };
+  const controlPlane = await startBox(t, "control-plane", { file: controlPlaneSettings, folder });
   const names = [
     ...Array.from({ length: storageCount }, (_, at) => `storage-${at}`),
     ...Array.from({ length: edgeCount }, (_, at) => `edge-${at}`),
@@ -120,10 +120,10 @@ test(`a cold cluster of ${edgeCount} fills by its manifests, through ${killsWant
   const boxes: Box[] = [];
   for (const name of names) {
     const role = name.startsWith("edge") ? ("edge" as const) : ("storage" as const);
-    boxes.push(await startBox(name, applianceSettings(name, { folder, role, upstream: origin.url, controlPlanePort }), folder));
+    boxes.push(
+      await startBox(t, name, { file: applianceSettings(name, { folder, role, upstream: origin.url, controlPlanePort }), folder }),
+    );
   }
-  const all = [controlPlane, ...boxes];
-  t.after(() => Promise.all(all.map(({ running }) => running.kill())));
   const client = new ControlPlaneClient(`grpc://127.0.0.1:${controlPlanePort}`, { deadlineMs: 10_000 });
   t.after(() => client.close());
   const summary = async () => (await client.summarizePlan({})).appliances;
