@@ -58,6 +58,7 @@ const service = new FillService({
   counters: counterRow(data.counters, data.thread),
   demandShare: settings.disk.demandShare,
   disks,
+  geometry,
   hits: new ChunkHits(data.hits, systemClock),
   index,
   log,
@@ -110,6 +111,7 @@ const emptier = new DiskEmptier({
   arena,
   chunkBytes: settings.chunk,
   disks,
+  geometry,
   index,
   reader,
   store,
@@ -117,7 +119,16 @@ const emptier = new DiskEmptier({
   onProgress: (progress) => tell({ type: "emptying", progress }),
   log,
 });
-const scrubber = new DiskScrubber({ chunkBytes: settings.chunk, disks, index, reader, store, roundMs: settings.scrub.every, log });
+const scrubber = new DiskScrubber({
+  chunkBytes: settings.chunk,
+  disks,
+  geometry,
+  index,
+  reader,
+  store,
+  roundMs: settings.scrub.every,
+  log,
+});
 
 parentPort!.on("message", (message: MainToFill) => {
   switch (message.type) {

@@ -27,7 +27,7 @@ import { DiskMonitor } from "./disk/disk-monitor.js";
 import { ioThreadsOf, readsPerDiskOf } from "./disk/io-threads.js";
 import { openDisks } from "./disk/open-disks.js";
 import { probeDisk } from "./disk/probe-disk.js";
-import { slabGeometryOf } from "./disk/slab-geometry.js";
+import { fullSlotsPerExtent, slabGeometryOf } from "./disk/slab-geometry.js";
 import type { FillProgress, FillToMain, MainToFill, ManifestKept } from "./fill-messages.js";
 import { openUpstream } from "./fill/open-upstream.js";
 import { allocateHeat, HeatCollector, type ObjectHeatSums } from "./heat-table.js";
@@ -47,6 +47,8 @@ import type { FillWorkerData } from "./worker-data.js";
 
 /** Heads of requests may be this long; beyond it the answer is 431. Signed URLs and CMCD headers need more than the engine's 4 KiB. */
 const requestHeadBytesMax = 16_384;
+/** Hits are counted in so many bytes for each extent, which is four whole chunks or many short ones; see chunk-hits.ts. */
+const hitBytesPerExtent = 16;
 /** Workers are given this long to close after the drain; then the process ends anyway. Everything acknowledged is on disk by then. */
 const closeTimeoutMs = 2000;
 /** Often enough that a crash costs little and the tables of the workers do not fill up. */
@@ -92,7 +94,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const counters = allocateCounters(settings.workers + 1);
   const vitals = allocateVitals(settings.workers);
   const port = await takePort(settings.listen.host, settings.listen.port);
-  const hits = allocateChunkHits(disks.disks.reduce((sum, { slotCount }) => sum + slotCount, 0));
+  const hits = allocateChunkHits(disks.disks.reduce((sum, { extentCount }) => sum + extentCount * hitBytesPerExtent, 0));
   const shared = { applianceId, arena: arenaMemory, counters, vitals, diskStates: disks.memory, hits, readsPerDisk: readsPerDisk.reads };
   const heatMemory = allocateHeat(settings.workers);
 
@@ -143,7 +145,6 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     workers: settings.workers,
     disks,
     monitor,
-    slotBytes: geometry.slotBytes,
     manifestKept: () => kept,
   });
   const bootId = randomUUID();
@@ -264,7 +265,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const heldBytes = () =>
     disks.disks
       .filter(({ diskNumber }) => !disks.isAway(diskNumber))
-      .reduce((sum, { diskNumber }) => sum + disks.usedSlotsOf(diskNumber) * settings.chunk, 0);
+      .reduce((sum, { diskNumber }) => sum + disks.usedBytesOf(diskNumber), 0);
   const self: ApplianceSelf = {
     identity: () => ({
       applianceId: applianceId!,
@@ -276,7 +277,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       capacityBytes: BigInt(
         disks.disks
           .filter(({ diskNumber }) => !disks.isLost(diskNumber))
-          .reduce((sum, { slotCount }) => sum + slotCount * settings.chunk, 0),
+          .reduce((sum, { extentCount }) => sum + extentCount * fullSlotsPerExtent * settings.chunk, 0),
       ),
       chunkBytes: settings.chunk,
       softwareVersion: packageVersion,

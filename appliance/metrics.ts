@@ -22,7 +22,6 @@ export interface ApplianceMetricsOptions {
   /** Undefined before the first manifest. */
   fillProgress: () => FillProgress | undefined;
   monitor: DiskMonitor;
-  slotBytes: number;
   /** What of the manifest is kept; undefined before there is one. */
   manifestKept: () => ManifestKept | undefined;
 }
@@ -36,7 +35,6 @@ export function openApplianceMetrics({
   disks,
   fillProgress,
   monitor,
-  slotBytes,
   manifestKept,
 }: ApplianceMetricsOptions): Registry {
   const registry = new Registry();
@@ -156,6 +154,14 @@ export function openApplianceMetrics({
     },
   });
   gauge({
+    name: "millrace_memory_blocks",
+    help: "Blocks of memory, of one full chunk each, by the size of the frames that they are cut into. It follows what is asked for.",
+    labelNames: ["frame_bytes"],
+    collect() {
+      for (const { frameBytes, blocks } of arena.counts().sizes) this.set({ frame_bytes: String(frameBytes) }, blocks);
+    },
+  });
+  gauge({
     name: "millrace_disk_state",
     help: "1 for the state that a disk is in. suspect: it is slow or failing, and comes back by itself when it is well. offline: replace it.",
     labelNames: ["disk", "state"],
@@ -175,11 +181,12 @@ export function openApplianceMetrics({
       },
     });
   perDisk("millrace_disk_capacity_bytes", "What a disk may hold, by its setting.", ({ capacityBytes }) => capacityBytes);
-  perDisk("millrace_disk_used_bytes", "Slots in use on a disk.", ({ diskNumber }) => disks.usedSlotsOf(diskNumber) * slotBytes);
+  perDisk("millrace_disk_used_bytes", "Slots in use on a disk.", ({ diskNumber }) => disks.usedBytesOf(diskNumber));
+  perDisk("millrace_disk_chunks", "Chunks on a disk.", ({ diskNumber }) => disks.usedSlotsOf(diskNumber));
   perDisk(
     "millrace_disk_kept_bytes",
     "Slots of a disk that hold what the manifest names; the rest of the used ones may be evicted.",
-    ({ diskNumber }) => disks.keptSlotsOf(diskNumber) * slotBytes,
+    ({ diskNumber }) => disks.keptBytesOf(diskNumber),
   );
   perDisk(
     "millrace_disk_bad_slots",

@@ -41,11 +41,13 @@ try {
   const disks = new DiskSet(data.disks, data.diskStates);
   const index = new ChunkIndex(settings.index, settings.chunk);
   const geometry = slabGeometryOf(settings.chunk);
-  const files = new SlabFiles(geometry, settings.limits.directReads && data.arena.atPages ? "read-direct" : "read");
+  const files = new SlabFiles(geometry, "read");
+  const directFiles = settings.limits.directReads && data.arena.atPages ? new SlabFiles(geometry, "read-direct") : undefined;
   const reader = new SlotReader({
     disks,
     geometry,
     files,
+    directFiles,
     readsPerDiskMax: data.readsPerDisk,
     waitingPerDiskMax: settings.limits.waitingReadsPerDisk,
     deadlineMs: settings.limits.diskReadTimeout,
@@ -65,6 +67,7 @@ try {
     counters,
     disks,
     fill,
+    geometry,
     miss: settings.miss,
     hits: new ChunkHits(data.hits, systemClock),
     index,
@@ -137,7 +140,8 @@ try {
         if (!disks.find(message.disk.diskNumber)) disks.add(message.disk);
         return;
       case "disk-closed":
-        return files.closeDisk(disks.find(message.diskNumber)!.path);
+        for (const open of [files, directFiles]) open?.closeDisk(disks.find(message.diskNumber)!.path);
+        return;
       case "purged":
         finder.forgetAll();
         return tell({ type: "purge-seen" });

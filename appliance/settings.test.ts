@@ -71,8 +71,17 @@ test("applianceSettings has a default for all but listen, disks and upstreams", 
     cmcd: { warm: true },
     site: { id: "site-1", role: "edge" },
     fill: {
-      ...{ fetches: 64, waiting: 4096, manifestFetches: 4, connections: 32, connectTimeout: 2000, silenceTimeout: 10_000 },
-      ...{ hedgeAfter: 1000, totalTimeout: 30_000, readAhead: 2, windows: [], readP99Limit: 50 },
+      fetches: 64,
+      waiting: 4096,
+      manifestFetches: 4,
+      connections: 32,
+      connectTimeout: 2000,
+      silenceTimeout: 10_000,
+      hedgeAfter: 1000,
+      totalTimeout: 30_000,
+      readAhead: 2,
+      windows: [],
+      readP99Limit: 50,
       timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,
     },
     heat: { interval: 300_000 },
@@ -93,12 +102,12 @@ test("applianceSettings has a default for all but listen, disks and upstreams", 
   assert.ok(Object.isFrozen(settings.limits));
 });
 
-test("applianceSettings takes chunks of one byte, with a disk of one slot", () => {
-  const text = "listen: { port: 0 }\nchunk: 1\nram: 64KiB\ndisks: [ { path: d, size: 8192 } ]\nupstreams: []\n";
+test("applianceSettings takes chunks of one byte, with a disk of one extent", () => {
+  const text = "listen: { port: 0 }\nchunk: 1\nram: 64KiB\ndisks: [ { path: d, size: 36864 } ]\nupstreams: []\n";
   assert.equal(parseSettings(text, "a.yaml", applianceSettings).chunk, 1);
-  // 4 KiB of header and a page of chunk: less holds nothing.
-  assert.deepEqual(mistakesOf(text.replace("8192", "8191")), [
-    "a.yaml:4:21: disks.0.size: Expected room for at least one slot of 8192 bytes: a header of 4 KiB and a chunk in whole pages",
+  // A page for the extent, and four slots of two pages.
+  assert.deepEqual(mistakesOf(text.replace("36864", "36863")), [
+    "a.yaml:4:21: disks.0.size: Expected room for at least one extent of 36864 bytes: 4 chunks with their headers, in whole pages",
   ]);
 });
 

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { logLevels } from "../runtime/log.js";
 import { byteSizeSetting, durationSetting } from "../runtime/settings-file.js";
-import { slabGeometryOf } from "./disk/slab-geometry.js";
+import { fullSlotsPerExtent, slabGeometryOf } from "./disk/slab-geometry.js";
 import { isTimeZone, parseTimeOfDay } from "./fill/fill-window.js";
 import { frameCountMin } from "./memory/frame-arena.js";
 import { parseClientPrefix } from "./serve/client-prefix.js";
@@ -232,16 +232,16 @@ export const applianceSettings = z
       });
     }
     const paths = new Set<string>();
-    const { slotBytes } = slabGeometryOf(settings.chunk);
+    const { extentBytes } = slabGeometryOf(settings.chunk);
     for (const [place, disk] of settings.disks.entries()) {
       if (paths.has(disk.path))
         context.addIssue({ code: "custom", path: ["disks", place, "path"], message: `${disk.path} is named twice` });
       paths.add(disk.path);
-      if (disk.size < slotBytes) {
+      if (disk.size < extentBytes) {
         context.addIssue({
           code: "custom",
           path: ["disks", place, "size"],
-          message: `Expected room for at least one slot of ${slotBytes} bytes: a header of 4 KiB and a chunk in whole pages`,
+          message: `Expected room for at least one extent of ${extentBytes} bytes: ${fullSlotsPerExtent} chunks with their headers, in whole pages`,
         });
       }
     }

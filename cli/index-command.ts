@@ -120,18 +120,18 @@ function openBar(label: string) {
   let bar: SingleBar | undefined;
   let shownAtMs = 0;
   return {
-    show: (slots: number, ofSlots: number) => {
+    show: (extents: number, ofExtents: number) => {
       if (!process.stderr.isTTY) return;
       if (!bar) {
         bar = new SingleBar({
           stream: process.stderr,
-          format: `${label} {bar} {percentage} %  {value} of {total} slots  {eta_formatted} left`,
+          format: `${label} {bar} {percentage} %  {value} of {total} extents  {eta_formatted} left`,
         });
-        bar.start(ofSlots, slots);
+        bar.start(ofExtents, extents);
       }
-      if (performance.now() - shownAtMs < barEveryMs && slots < ofSlots) return;
+      if (performance.now() - shownAtMs < barEveryMs && extents < ofExtents) return;
       shownAtMs = performance.now();
-      bar.update(slots);
+      bar.update(extents);
     },
     close: () => bar?.stop(),
   };

@@ -4,6 +4,7 @@ import { OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { applianceCommand } from "./appliance-command.js";
 import { benchCommand } from "./bench/bench-command.js";
+import { billingCommand } from "./billing-command.js";
 import { controlPlaneCommand } from "./control-plane-command.js";
 import { demoCommand } from "./demo-command.js";
 import { diskCommand } from "./disk-command.js";
@@ -13,6 +14,7 @@ import { gatewayCommand } from "./gateway-command.js";
 import { indexCommand } from "./index-command.js";
 import { ingestCommand } from "./ingest-command.js";
 import { originCommand } from "./origin-command.js";
+import { paymentSandboxCommand } from "./payment-sandbox-command.js";
 import { purgeCommand } from "./purge-command.js";
 import { steerCommand } from "./steer-command.js";
 import { tokenCommand } from "./token-command.js";
@@ -31,6 +33,8 @@ const commands = [
   fillCommand,
   steerCommand,
   tokenCommand,
+  billingCommand,
+  paymentSandboxCommand,
   drainCommand,
   benchCommand,
 ];

@@ -3,6 +3,7 @@ import { connectivityState, credentials, Metadata, type CallOptions, type Client
 import { FleetServiceClient } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { OperatingError } from "../runtime/operating-error.js";
 import { operatingErrorOf } from "./call-errors.js";
+import { BillingServiceClient } from "./protocol/generated/millrace/billing/v1/billing.js";
 import { FillPlanServiceClient } from "./protocol/generated/millrace/fillplan/v1/fill_plan.js";
 import { CatalogServiceClient } from "./protocol/generated/millrace/catalog/v1/catalog.js";
 import { LoginServiceClient } from "./protocol/generated/millrace/login/v1/login.js";
@@ -54,6 +55,7 @@ export class ControlPlaneClient {
   readonly #fillPlan: FillPlanServiceClient;
   readonly #steering: SteeringServiceClient;
   readonly #login: LoginServiceClient;
+  readonly #billing: BillingServiceClient;
   #hasAnswered = false;
 
   /** Connects at the first call. @throws OperatingError "control-plane-url-invalid". */
@@ -77,6 +79,7 @@ export class ControlPlaneClient {
     this.#playback = new PlaybackServiceClient(address, credentials.createInsecure(), shared);
     this.#steering = new SteeringServiceClient(address, credentials.createInsecure(), shared);
     this.#login = new LoginServiceClient(address, credentials.createInsecure(), shared);
+    this.#billing = new BillingServiceClient(address, credentials.createInsecure(), shared);
   }
 
   readonly listAppliances = this.#unary(() => this.#fleet.listAppliances.bind(this.#fleet));
@@ -110,6 +113,23 @@ export class ControlPlaneClient {
   readonly findAccount = this.#unary(() => this.#login.findAccount.bind(this.#login));
   readonly setAccount = this.#unary(() => this.#login.setAccount.bind(this.#login));
   readonly rotateKeys = this.#unary(() => this.#login.rotateKeys.bind(this.#login));
+
+  readonly listPlans = this.#unary(() => this.#billing.listPlans.bind(this.#billing));
+  readonly setBillingAccount = this.#unary(() => this.#billing.setBillingAccount.bind(this.#billing));
+  readonly subscribe = this.#unary(() => this.#billing.subscribe.bind(this.#billing));
+  readonly changePlan = this.#unary(() => this.#billing.changePlan.bind(this.#billing));
+  readonly pause = this.#unary(() => this.#billing.pause.bind(this.#billing));
+  readonly resume = this.#unary(() => this.#billing.resume.bind(this.#billing));
+  readonly cancel = this.#unary(() => this.#billing.cancel.bind(this.#billing));
+  readonly getBilling = this.#unary(() => this.#billing.getBilling.bind(this.#billing));
+  readonly listInvoices = this.#unary(() => this.#billing.listInvoices.bind(this.#billing));
+  readonly keepStream = this.#unary(() => this.#billing.keepStream.bind(this.#billing));
+  readonly takeProviderEvent = this.#unary(() => this.#billing.takeProviderEvent.bind(this.#billing));
+  readonly putPlan = this.#unary(() => this.#billing.putPlan.bind(this.#billing));
+  readonly putTaxRate = this.#unary(() => this.#billing.putTaxRate.bind(this.#billing));
+  readonly putCoupon = this.#unary(() => this.#billing.putCoupon.bind(this.#billing));
+  readonly refund = this.#unary(() => this.#billing.refund.bind(this.#billing));
+  readonly reconcileBilling = this.#unary(() => this.#billing.reconcile.bind(this.#billing));
 
   /** Whether the connection stands; asking opens it. */
   isConnected(): boolean {

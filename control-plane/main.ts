@@ -25,6 +25,9 @@ import { openLogin } from "./login/open-login.js";
 import { openMetrics } from "./metrics.js";
 import { UrlSigner } from "./playback/url-signer.js";
 import { TitleGate } from "./fill-plan/title-gate.js";
+import { openBilling } from "./billing/open-billing.js";
+import { BillingServiceService } from "./protocol/generated/millrace/billing/v1/billing.js";
+import { StreamAdmission } from "./playback/stream-admission.js";
 import { makePlaybackService } from "./playback/playback-service.js";
 import { CatalogServiceService } from "./protocol/generated/millrace/catalog/v1/catalog.js";
 import { LoginServiceService } from "./protocol/generated/millrace/login/v1/login.js";
@@ -36,6 +39,7 @@ import { makeServiceCalls } from "./service-calls.js";
 import type { ControlPlaneSettings } from "./settings.js";
 import { makeSteeringService } from "./steering/steering-service.js";
 import { Steering } from "./steering/steering.js";
+import { clockDifferenceMaxMs, readClockDifferenceMs } from "./store/clock-difference.js";
 import { openStore } from "./store/database.js";
 import { openSharedState } from "./store/open-shared-state.js";
 import { redactedUrl } from "./store/redacted-url.js";
@@ -68,6 +72,9 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   setLogVerbosity(logVerbosity.NONE);
   const metrics = openMetrics();
   const store = await openStore(settings.database);
+  const clockDifferenceMs = await readClockDifferenceMs(store, clock);
+  if (Math.abs(clockDifferenceMs) > clockDifferenceMaxMs)
+    log.warn({ clockDifferenceMs }, "our clock and the database's differ: run NTP on both");
   const shared = await openSharedState(settings.shared, clock).catch(async (error: unknown) => {
     await store.destroy();
     throw error;
@@ -108,7 +115,10 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     : undefined;
   const knownAppliances = await restoreFleet({ registry, store: applianceStore });
 
+  const billing = openBilling({ store, settings: settings.billing, clock, log });
+  const admission = settings.billing.required ? new StreamAdmission(store, clock) : undefined;
   const server = await openGrpcServer(settings.listen, [
+    { definition: BillingServiceService, implementation: billing.makeService(calls) },
     {
       definition: FleetServiceService,
       implementation: makeFleetService(calls, {
@@ -157,7 +167,7 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     },
     { definition: SteeringServiceService, implementation: makeSteeringService(calls, { steering, catalog }) },
     { definition: LoginServiceService, implementation: login.makeService(calls) },
-    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering, signer, liveness }) },
+    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering, signer, liveness, admission }) },
   ]);
   metrics.watchPasswords(() => login.hasher.worked);
   let draining = false;
@@ -192,6 +202,7 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
       clearInterval(sweep);
       tokenKeys.stop();
       await server.drain();
+      await billing.close();
       login.close();
       await store.destroy();
       await shared.close();

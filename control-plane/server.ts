@@ -26,6 +26,7 @@ const protoFiles = [
   "millrace/steering/v1/steering.proto",
   "millrace/playback/v1/playback.proto",
   "millrace/login/v1/login.proto",
+  "millrace/billing/v1/billing.proto",
   "google/rpc/error_details.proto",
 ];
 

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { logLevels } from "../runtime/log.js";
 import { byteSizeSetting, durationSetting } from "../runtime/settings-file.js";
 import { authenticationSettings } from "./authentication-settings.js";
+import { billingSettings } from "./billing/billing-settings.js";
 import { loginSettings } from "./login/login-settings.js";
 import { isStoreUrl } from "./store/database.js";
 import { isSharedStateUrl } from "./store/open-shared-state.js";
@@ -131,6 +132,7 @@ export const controlPlaneSettings = z
       .prefault({}),
     authentication: authenticationSettings,
     login: loginSettings,
+    billing: billingSettings,
     log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
   })
   .refine(({ database, shared }) => shared === "memory:" || !database.startsWith("sqlite:"), {

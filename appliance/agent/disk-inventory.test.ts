@@ -24,7 +24,7 @@ test("DiskInventory takes a disk that is away out of the count, and names what i
     await index.commitChunks([{ path, objectKey, chunk: 0, diskNumber: diskNumbers[at]!, slot: 1, stampUnixMs: 0 }]);
   }
   const disks = new DiskSet(
-    [0, 1].map((at) => ({ diskNumber: diskNumbers[at]!, uuid: `u-${at}`, path: `/${at}`, capacityBytes: 1, slotCount: 10 })),
+    [0, 1].map((at) => ({ diskNumber: diskNumbers[at]!, uuid: `u-${at}`, path: `/${at}`, capacityBytes: 1, extentCount: 10 })),
   );
   const named: string[] = [];
   let told = 0;

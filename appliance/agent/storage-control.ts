@@ -10,7 +10,7 @@ import { readDiskIdentity } from "../disk/disk-identity.js";
 import type { DiskMonitor } from "../disk/disk-monitor.js";
 import type { DiskDescription, DiskSet } from "../disk/disk-set.js";
 import { writePurge } from "../disk/purge-journal.js";
-import { slabPathOf, slotCountOf, type SlabGeometry } from "../disk/slab-geometry.js";
+import { slabPathOf, extentCountOf, type SlabGeometry } from "../disk/slab-geometry.js";
 import type { EmptyingProgress } from "../fill-messages.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
 import { prefixRulesMax } from "../index/purge-rules.js";
@@ -49,7 +49,7 @@ export class StorageControl {
 
   /** One row per disk, for /status and `millrace disk list`. */
   statuses() {
-    const { disks, geometry, monitor } = this.#options;
+    const { disks, monitor } = this.#options;
     return disks.disks.map(({ diskNumber, uuid, path, capacityBytes }) => {
       const emptying = this.#emptying.get(diskNumber);
       return {
@@ -59,9 +59,10 @@ export class StorageControl {
         retiring: disks.isRetiring(diskNumber),
         full: disks.isFull(diskNumber),
         capacityBytes,
-        usedBytes: disks.usedSlotsOf(diskNumber) * geometry.slotBytes,
+        usedBytes: disks.usedBytesOf(diskNumber),
+        chunks: disks.usedSlotsOf(diskNumber),
         /** Of the used bytes, what the manifest names; the rest may be evicted. */
-        keptBytes: disks.keptSlotsOf(diskNumber) * geometry.slotBytes,
+        keptBytes: disks.keptBytesOf(diskNumber),
         errors: disks.errorsOf(diskNumber),
         badSlots: disks.badSlotsOf(diskNumber),
         lateReads: disks.lateReadsOf(diskNumber),
@@ -77,7 +78,7 @@ export class StorageControl {
     const { announceDisk, disks, geometry, index, log, monitor } = this.#options;
     const { path, size } = parse(addRequest, body, "add a disk");
     const refuse = (reason: string) => new OperatingError("disk-refused", `Cannot add disk ${path}: ${reason}`, { source: path });
-    if (size < geometry.slotBytes) throw refuse(`${formatByteSize(size)} is not room for one slot of ${geometry.slotBytes} bytes`);
+    if (size < geometry.extentBytes) throw refuse(`${formatByteSize(size)} is not room for one extent of ${geometry.extentBytes} bytes`);
     const found = readDiskIdentity(path, geometry.chunkBytes);
     if (found.state === "missing") throw new OperatingError("disk-missing", `Cannot add disk ${path}: ${found.reason}`, { source: path });
     const { uuid } = found.identity;
@@ -89,7 +90,7 @@ export class StorageControl {
     if (!known && !disks.hasRoom) throw refuse("too many disks were added; restart the appliance");
     const diskNumber = await index.enrolDisk(uuid, path);
     await index.markDisk(diskNumber, undefined);
-    const disk = known ?? { diskNumber, uuid, path, capacityBytes: size, slotCount: slotCountOf(geometry, size) };
+    const disk = known ?? { diskNumber, uuid, path, capacityBytes: size, extentCount: extentCountOf(geometry, size) };
     if (known) {
       disks.setRetiring(diskNumber, false);
       this.#emptying.delete(diskNumber);

@@ -7,7 +7,7 @@ import { allocateFrameArena, FrameArena } from "../memory/frame-arena.js";
 import { objectKeyOf, type ObjectRecord } from "../object.js";
 import { DiskSet } from "./disk-set.js";
 import { SlabFiles } from "./slab-files.js";
-import { slabGeometryOf, slabPathOf } from "./slab-geometry.js";
+import { slabGeometryOf, slabPathOf, slotAt, slotShapeOf } from "./slab-geometry.js";
 import { SlotReader, type SlotReadOutcome } from "./slot-reader.js";
 import { SlotWriter } from "./slot-writer.js";
 
@@ -18,25 +18,36 @@ const objectKey = objectKeyOf(object);
 
 function openStage(context: TestContext) {
   const path = mkdtempSync(join(tmpdir(), "millrace-direct-"));
-  const disk = { diskNumber: 0, uuid: "0b5b3b0e-7a5b-4c39-9d4e-9f1d5f0c1a2b", path, capacityBytes: 1e6, slotCount: 8 };
+  const disk = { diskNumber: 0, uuid: "0b5b3b0e-7a5b-4c39-9d4e-9f1d5f0c1a2b", path, capacityBytes: 1e6, extentCount: 8 };
   const files = new SlabFiles(geometry, "read-direct");
+  const buffered = new SlabFiles(geometry, "read");
   const written = new SlabFiles(geometry, "write");
   context.after(() => {
     files.closeAll();
+    buffered.closeAll();
     written.closeAll();
     rmSync(path, { recursive: true, force: true });
   });
   writeFileSync(join(path, "disk.json"), "{}");
   const limits = { readsPerDiskMax: 4, waitingPerDiskMax: 10 };
-  const reader = new SlotReader({ disks: new DiskSet([disk]), geometry, files, ...limits, onDiskLost: () => {} });
+  const reader = new SlotReader({
+    disks: new DiskSet([disk]),
+    geometry,
+    files: buffered,
+    directFiles: files,
+    ...limits,
+    onDiskLost: () => {},
+  });
   const arena = new FrameArena(allocateFrameArena({ ramBytes: 8 * chunkBytes, chunkBytes }));
-  const frame = arena.wholeFrame(arena.allocate());
-  const write = (slot: number, bytes: Uint8Array) =>
-    new SlotWriter(geometry, written).write({ disk, slot, object, chunk: slot, bytes, stampUnixMs: 1 });
-  const read = (slot: number, lengthBytes: number) =>
-    new Promise<SlotReadOutcome>((resolve) =>
-      reader.read({ diskNumber: 0, slot, objectKey, chunk: slot, lengthBytes, into: frame }, resolve),
-    );
+  const frame = arena.wholeFrame(arena.allocate(chunkBytes));
+  const slotOf = (chunk: number) => slotAt(geometry, Math.floor(chunk / 4), geometry.fullSlotPages, chunk % 4);
+  const write = (chunk: number, bytes: Uint8Array) =>
+    new SlotWriter(geometry, written).write({ disk, slot: slotOf(chunk), epoch: 1, object, chunk, bytes, stampUnixMs: 1 });
+  const read = (chunk: number, lengthBytes: number) =>
+    new Promise<SlotReadOutcome>((resolve) => {
+      const { headerBytes } = slotShapeOf(geometry, lengthBytes, object);
+      reader.read({ diskNumber: 0, slot: slotOf(chunk), objectKey, chunk, lengthBytes, headerBytes, into: frame }, resolve);
+    });
   return { disk, files, frame, write, read };
 }
 

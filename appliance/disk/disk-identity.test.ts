@@ -65,7 +65,7 @@ test("readDiskIdentity() refuses another chunk size, another format, broken JSON
     /its chunks have 1000 bytes, and this appliance is set to 1001/,
   );
   for (const [text, reason] of [
-    [JSON.stringify({ ...own, formatVersion: 2 }), /it is of format 2, and this appliance has format 1/],
+    [JSON.stringify({ ...own, formatVersion: 1 }), /it is of format 1, and this appliance has format 2; empty the folder/],
     ["{", /its disk\.json is not JSON/],
     ["", /its disk\.json is not JSON/],
     ["null", /its disk\.json is not one of ours/],

@@ -4,8 +4,7 @@ import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, 
 import { join } from "node:path";
 import { z } from "zod";
 import { errnoOf, messageOf, OperatingError } from "../../runtime/operating-error.js";
-
-const formatVersion = 1;
+import { diskFormatVersion } from "./slot-header.js";
 
 const identitySchema = z.strictObject({ uuid: z.uuid(), formatVersion: z.number().int(), chunkBytes: z.number().int().positive() });
 
@@ -54,15 +53,19 @@ export function readDiskIdentity(path: string, chunkBytes: number, { looksOnly =
   const parsed = identitySchema.safeParse(json);
   if (!parsed.success) return refuse(`its disk.json is not one of ours: ${z.prettifyError(parsed.error)}`);
   const identity = parsed.data;
-  if (identity.formatVersion !== formatVersion)
-    return refuse(`it is of format ${identity.formatVersion}, and this appliance has format ${formatVersion}`);
+  if (identity.formatVersion !== diskFormatVersion) {
+    return refuse(
+      `it is of format ${identity.formatVersion}, and this appliance has format ${diskFormatVersion}; ` +
+        "empty the folder to use it: its chunks are fetched again",
+    );
+  }
   if (identity.chunkBytes !== chunkBytes)
     return refuse(`its chunks have ${identity.chunkBytes} bytes, and this appliance is set to ${chunkBytes}`);
   return { state: "ready", identity };
 }
 
 function createIdentity(path: string, chunkBytes: number): DiskIdentity {
-  const identity: DiskIdentity = { uuid: randomUUID(), formatVersion, chunkBytes };
+  const identity: DiskIdentity = { uuid: randomUUID(), formatVersion: diskFormatVersion, chunkBytes };
   const file = identityPathOf(path);
   try {
     const handle = openSync(`${file}.new`, "w", 0o644);

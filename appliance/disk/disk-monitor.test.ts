@@ -12,7 +12,7 @@ import { DiskMonitor, type DiskChange } from "./disk-monitor.js";
 import { DiskSet, quantileMs, type DiskDescription } from "./disk-set.js";
 import type { Probe } from "./probe-disk.js";
 import { SlabFiles } from "./slab-files.js";
-import { slabGeometryOf } from "./slab-geometry.js";
+import { slabGeometryOf, slotShapeOf } from "./slab-geometry.js";
 import { SlotReader, type ReadVector, type SlotReadOutcome } from "./slot-reader.js";
 import { SlotWriter } from "./slot-writer.js";
 
@@ -20,6 +20,7 @@ const chunkBytes = 4096;
 const geometry = slabGeometryOf(chunkBytes);
 const object: ObjectRecord = { path: "a", sizeBytes: 1e6, etag: '"1"', lastModifiedUnixMs: 0, digested: false, checkedUnixMs: 1 };
 const uuids = ["0b5b3b0e-7a5b-4c39-9d4e-9f1d5f0c1a2b", "1b5b3b0e-7a5b-4c39-9d4e-9f1d5f0c1a2b", "2b5b3b0e-7a5b-4c39-9d4e-9f1d5f0c1a2b"];
+const { headerBytes } = slotShapeOf(geometry, chunkBytes, object);
 const deadlineMs = 1000;
 
 /** Three disks with a chunk each; the middle one reads as `sick` says. */
@@ -29,7 +30,7 @@ async function openBench(context: TestContext) {
     const path = join(folder, String(diskNumber));
     mkdirSync(path);
     writeFileSync(join(path, "disk.json"), "{}");
-    return { diskNumber, uuid, path, capacityBytes: 1e6, slotCount: 50 };
+    return { diskNumber, uuid, path, capacityBytes: 1e6, extentCount: 12 };
   });
   const disks = new DiskSet(described);
   const files = { read: new SlabFiles(geometry, "read"), write: new SlabFiles(geometry, "write") };
@@ -43,7 +44,15 @@ async function openBench(context: TestContext) {
   context.after(() => clearInterval(alive));
   const writer = new SlotWriter(geometry, files.write);
   for (const disk of described)
-    await writer.write({ disk, slot: 0, object, chunk: 0, bytes: new Uint8Array(chunkBytes).fill(disk.diskNumber + 1), stampUnixMs: 1 });
+    await writer.write({
+      disk,
+      slot: 1,
+      epoch: 1,
+      object,
+      chunk: 0,
+      bytes: new Uint8Array(chunkBytes).fill(disk.diskNumber + 1),
+      stampUnixMs: 1,
+    });
   const sickDescriptor = { of: -1 };
   const sick: { read: ReadVector | undefined; probe: Probe } = { read: undefined, probe: { verdict: "good", ms: 1 } };
   const opened = files.read.acquire(described[1]!, 0);
@@ -78,7 +87,16 @@ async function openBench(context: TestContext) {
       frames.held++;
       const giveBack = () => frames.held--;
       const into = new Uint8Array(chunkBytes);
-      const wanted = { diskNumber, slot: 0, objectKey: objectKeyOf(object), chunk: 0, lengthBytes: chunkBytes, into, onLateEnd: giveBack };
+      const wanted = {
+        diskNumber,
+        slot: 1,
+        objectKey: objectKeyOf(object),
+        chunk: 0,
+        lengthBytes: chunkBytes,
+        headerBytes,
+        into,
+        onLateEnd: giveBack,
+      };
       reader.read(wanted, (outcome) => {
         if (outcome !== "late") giveBack();
         resolve({ outcome, ms: performance.now() - startedAtMs });
@@ -164,7 +182,7 @@ test("DiskMonitor: reads that hang are answered by their deadline, keep their fr
 });
 
 test("quantileMs() is within a bucket of the true quantile", () => {
-  const disks = new DiskSet([{ diskNumber: 0, uuid: uuids[0]!, path: "/", capacityBytes: 1, slotCount: 1 }]);
+  const disks = new DiskSet([{ diskNumber: 0, uuid: uuids[0]!, path: "/", capacityBytes: 1, extentCount: 1 }]);
   assert.equal(quantileMs(disks.readTimesOf(0), 0.99), undefined);
   for (let ms = 1; ms <= 1000; ms++) disks.countRead(0, ms, true);
   for (const quantile of [0.01, 0.5, 0.9, 0.99]) {

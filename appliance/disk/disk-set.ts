@@ -6,7 +6,8 @@ export interface DiskDescription {
   uuid: string;
   path: string;
   capacityBytes: number;
-  slotCount: number;
+  /** Extents that its capacity has room for. */
+  extentCount: number;
 }
 
 /** In the order of how little may be done with a disk. */
@@ -27,8 +28,10 @@ const words = {
   full: 9,
   hanging: 10,
   badSlots: 11,
-  keptSlots: 12,
 } as const;
+/** 64-bit floats: bytes of more than 16 TiB do not fit into a count of pages. */
+const usedBytesAt = 12;
+const keptBytesAt = 14;
 const histogramAt = 16;
 
 /** Read times are counted in buckets of a quarter of an octave: every bound is 19 % above the one before. */
@@ -50,6 +53,7 @@ export class DiskSet {
   readonly memory: SharedArrayBuffer;
   readonly #disks: DiskDescription[];
   readonly #words: Int32Array;
+  readonly #floats: Float64Array;
   readonly #place = new Map<number, number>();
 
   constructor(
@@ -58,6 +62,7 @@ export class DiskSet {
   ) {
     this.memory = memory;
     this.#words = new Int32Array(memory);
+    this.#floats = new Float64Array(memory);
     this.#disks = [];
     for (const disk of disks) this.add(disk);
   }
@@ -187,14 +192,19 @@ export class DiskSet {
     return this.#load(diskNumber, "badSlots");
   }
 
-  /** Slots in use, and those of them that hold chunks of the manifest. */
-  setSlots(diskNumber: number, { usedCount, keptCount }: { usedCount: number; keptCount: number }): void {
+  /** Slots in use, the bytes that they take on the disk, and those of the ones that hold chunks of the manifest. */
+  setSlots(diskNumber: number, { usedCount, usedBytes, keptBytes }: { usedCount: number; usedBytes: number; keptBytes: number }): void {
     this.#store(diskNumber, "usedSlots", usedCount);
-    this.#store(diskNumber, "keptSlots", keptCount);
+    this.#floats[(this.#at(diskNumber) + usedBytesAt) / 2] = usedBytes;
+    this.#floats[(this.#at(diskNumber) + keptBytesAt) / 2] = keptBytes;
   }
 
-  keptSlotsOf(diskNumber: number): number {
-    return this.#load(diskNumber, "keptSlots");
+  usedBytesOf(diskNumber: number): number {
+    return this.#floats[(this.#at(diskNumber) + usedBytesAt) / 2]!;
+  }
+
+  keptBytesOf(diskNumber: number): number {
+    return this.#floats[(this.#at(diskNumber) + keptBytesAt) / 2]!;
   }
 
   usedSlotsOf(diskNumber: number): number {

@@ -4,7 +4,7 @@ import type { Log } from "../../runtime/log.js";
 import { OperatingError } from "../../runtime/operating-error.js";
 import { readDiskIdentity } from "./disk-identity.js";
 import { DiskSet, type DiskDescription, type DiskState } from "./disk-set.js";
-import { slabPathOf, slotCountOf, type SlabGeometry } from "./slab-geometry.js";
+import { slabPathOf, extentCountOf, type SlabGeometry } from "./slab-geometry.js";
 
 /** What the index remembers of disks. */
 export interface DiskRegister {
@@ -37,7 +37,7 @@ export async function openDisks({ wanted, geometry, register, log, adopts, looks
   const findings = wanted.map((disk) => ({ ...disk, found: readDiskIdentity(disk.path, geometry.chunkBytes, { looksOnly }) }));
   const present = new Set(findings.flatMap(({ found }) => (found.state === "ready" ? [found.identity.uuid] : [])));
   for (const { path, size, found } of findings) {
-    const capacity = { path, capacityBytes: size, slotCount: slotCountOf(geometry, size) };
+    const capacity = { path, capacityBytes: size, extentCount: extentCountOf(geometry, size) };
     if (found.state === "missing") {
       const known = register.knownDisks().find((disk) => disk.path === path);
       if (!known && looksOnly) {

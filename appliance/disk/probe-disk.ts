@@ -6,7 +6,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { errnoOf } from "../../runtime/operating-error.js";
 import type { ProbeVerdict } from "./decide-disk-state.js";
 import type { DiskDescription } from "./disk-set.js";
-import { slabPathOf, slotOffsetOf, type SlabGeometry } from "./slab-geometry.js";
+import { extentOffsetOf, slabOfExtent, slabPathOf, type SlabGeometry } from "./slab-geometry.js";
 
 const probeBytes = 4096;
 
@@ -62,11 +62,11 @@ async function writePage(path: string): Promise<boolean> {
 }
 
 async function readPage(disk: DiskDescription, geometry: SlabGeometry): Promise<void> {
-  const slot = Math.floor(Math.random() * disk.slotCount);
+  const extent = Math.floor(Math.random() * disk.extentCount);
   try {
-    const file = await open(slabPathOf(disk.path, Math.floor(slot / geometry.slotsPerSlab)), "r");
+    const file = await open(slabPathOf(disk.path, slabOfExtent(geometry, extent)), "r");
     try {
-      await file.read(Buffer.alloc(probeBytes), 0, probeBytes, slotOffsetOf(geometry, slot));
+      await file.read(Buffer.alloc(probeBytes), 0, probeBytes, extentOffsetOf(geometry, extent));
     } finally {
       await file.close();
     }

@@ -5,7 +5,7 @@ import { errnoOf } from "../../runtime/operating-error.js";
 import { allocatePages } from "../memory/page-memory.js";
 import { identityPathOf } from "./disk-identity.js";
 import type { DiskDescription } from "./disk-set.js";
-import { slabPathOf, type SlabGeometry } from "./slab-geometry.js";
+import { pageBytes, slabPathOf, type SlabGeometry } from "./slab-geometry.js";
 
 const accessFile = promisify(access);
 const openFile = promisify(open);
@@ -13,8 +13,6 @@ const closeFile = promisify(close);
 const truncate = promisify(ftruncate);
 const sync = promisify(fdatasync);
 const readPiece = promisify(read);
-
-const pageBytes = 4096;
 
 /** An open slab. */
 export interface SlabFile {
@@ -127,7 +125,8 @@ export class SlabFiles {
     }
     const descriptor = await this.#openFile(disk, path);
     try {
-      if (this.#flags !== constants.O_RDONLY) await truncate(descriptor, this.#geometry.slotBytes * slotsIn(this.#geometry, disk, slab));
+      if (this.#flags !== constants.O_RDONLY)
+        await truncate(descriptor, this.#geometry.extentBytes * extentsIn(this.#geometry, disk, slab));
     } catch (error) {
       await closeFile(descriptor);
       throw error;
@@ -151,6 +150,6 @@ export class SlabFiles {
   }
 }
 
-function slotsIn(geometry: SlabGeometry, disk: DiskDescription, slab: number): number {
-  return Math.min(geometry.slotsPerSlab, disk.slotCount - slab * geometry.slotsPerSlab);
+function extentsIn(geometry: SlabGeometry, disk: DiskDescription, slab: number): number {
+  return Math.min(geometry.extentsPerSlab, disk.extentCount - slab * geometry.extentsPerSlab);
 }

@@ -7,7 +7,9 @@ import {
   findSlotMismatch,
   parseSlotHeader,
   pathAndTagBytesMax,
-  slotHeaderBytes,
+  fullSlotHeaderBytes,
+  smallHeaderNameBytesMax,
+  smallSlotHeaderBytes,
   type SlotHeader,
 } from "./slot-header.js";
 
@@ -21,6 +23,7 @@ const plain = { noNullPrototype: true };
 const headers: fc.Arbitrary<SlotHeader> = fc.record(
   {
     diskUuid: bytes16,
+    epoch: uint32,
     objectKey: bytes16,
     chunk: uint32,
     lengthBytes: uint32,
@@ -31,15 +34,21 @@ const headers: fc.Arbitrary<SlotHeader> = fc.record(
   plain,
 );
 
-function encode(header: SlotHeader): Buffer {
-  const into = Buffer.alloc(slotHeaderBytes, 0xaa);
+function encode(header: SlotHeader, headerBytes = fullSlotHeaderBytes): Buffer {
+  const into = Buffer.alloc(headerBytes, 0xaa);
   encodeSlotHeader(header, into);
   return into;
+}
+
+/** As it lies on a disk: with what follows it, up to a page. */
+function pageWith(header: SlotHeader, headerBytes: number): Buffer {
+  return Buffer.concat([encode(header, headerBytes), Buffer.alloc(fullSlotHeaderBytes - headerBytes, 0x55)]);
 }
 
 const chunk = Buffer.from("the bytes of a chunk");
 const example: SlotHeader = {
   diskUuid: Buffer.alloc(16, 1),
+  epoch: 99,
   objectKey: Buffer.alloc(16, 2),
   chunk: 7,
   lengthBytes: chunk.length,
@@ -52,7 +61,7 @@ const expected = { diskUuid: example.diskUuid, objectKey: example.objectKey, chu
 test("parseSlotHeader() gives back what encodeSlotHeader() wrote, for any header", () => {
   fc.assert(
     fc.property(headers, (header) => {
-      assert.deepEqual(parseSlotHeader(encode(header)), header);
+      assert.deepEqual(parseSlotHeader(encode(header)), { ...header, headerBytes: fullSlotHeaderBytes });
     }),
   );
 });
@@ -61,17 +70,25 @@ test("encodeSlotHeader() has room for the longest path and tag together", () => 
   const etag = `"${"e".repeat(98)}"`;
   const path = "p".repeat(pathAndTagBytesMax - etag.length);
   const header = { ...example, object: { ...example.object, path, etag } };
-  assert.deepEqual(parseSlotHeader(encode(header)), header);
+  assert.deepEqual(parseSlotHeader(encode(header)), { ...header, headerBytes: fullSlotHeaderBytes });
+  const short = {
+    ...header,
+    object: { ...header.object, path: "p".repeat(smallHeaderNameBytesMax - etag.length), generation: 2 ** 32 - 1 },
+  };
+  assert.deepEqual(parseSlotHeader(pageWith(short, smallSlotHeaderBytes)), { ...short, headerBytes: smallSlotHeaderBytes });
 });
 
 test("parseSlotHeader() and findSlotMismatch() find every single flipped bit of a header", () => {
-  const header = encode(example);
-  assert.equal(findSlotMismatch(header, chunk, expected), undefined);
-  for (let bit = 0; bit < slotHeaderBytes * 8; bit++) {
-    header[bit >> 3]! ^= 1 << (bit & 7);
-    assert.equal(parseSlotHeader(header), undefined, `bit ${bit}`);
-    assert.equal(findSlotMismatch(header, chunk, expected), "torn", `bit ${bit}`);
-    header[bit >> 3]! ^= 1 << (bit & 7);
+  for (const headerBytes of [smallSlotHeaderBytes, fullSlotHeaderBytes]) {
+    const page = pageWith(example, headerBytes);
+    const header = page.subarray(0, headerBytes);
+    assert.equal(findSlotMismatch(header, chunk, expected), undefined);
+    for (let bit = 0; bit < headerBytes * 8; bit++) {
+      header[bit >> 3]! ^= 1 << (bit & 7);
+      assert.equal(parseSlotHeader(page), undefined, `bit ${bit}`);
+      assert.equal(findSlotMismatch(header, chunk, expected), "torn", `bit ${bit}`);
+      header[bit >> 3]! ^= 1 << (bit & 7);
+    }
   }
 });
 
@@ -103,9 +120,9 @@ test("findSlotMismatch() names a slot of another disk, object, chunk or length",
 });
 
 test("findSlotMismatch() calls a slot torn that was never written, or holds noise", () => {
-  assert.equal(findSlotMismatch(Buffer.alloc(slotHeaderBytes), chunk, expected), "torn");
+  assert.equal(findSlotMismatch(Buffer.alloc(fullSlotHeaderBytes), chunk, expected), "torn");
   fc.assert(
-    fc.property(fc.uint8Array({ minLength: slotHeaderBytes, maxLength: slotHeaderBytes }), (noise) => {
+    fc.property(fc.uint8Array({ minLength: fullSlotHeaderBytes, maxLength: fullSlotHeaderBytes }), (noise) => {
       assert.equal(findSlotMismatch(Buffer.from(noise), chunk, expected), "torn");
       assert.equal(parseSlotHeader(Buffer.from(noise)), undefined);
     }),
@@ -114,6 +131,6 @@ test("findSlotMismatch() calls a slot torn that was never written, or holds nois
 });
 
 test("parseSlotHeader() takes no header that is cut short", () => {
-  assert.equal(parseSlotHeader(encode(example).subarray(0, slotHeaderBytes - 1)), undefined);
+  assert.equal(parseSlotHeader(encode(example).subarray(0, fullSlotHeaderBytes - 1)), undefined);
   assert.equal(parseSlotHeader(Buffer.alloc(0)), undefined);
 });

@@ -7,7 +7,7 @@ import { test, type TestContext } from "node:test";
 import { objectKeyOf, type ObjectRecord } from "../object.js";
 import { DiskSet, type DiskDescription } from "./disk-set.js";
 import { SlabFiles } from "./slab-files.js";
-import { slabGeometryOf, slabPathOf, slotOffsetOf } from "./slab-geometry.js";
+import { slabGeometryOf, slabPathOf, slotAt, slotOffsetOf, slotShapeOf } from "./slab-geometry.js";
 import { SlotReader, type SlotRead, type SlotReadOutcome } from "./slot-reader.js";
 import { SlotWriter } from "./slot-writer.js";
 
@@ -15,6 +15,8 @@ const chunkBytes = 5000;
 const geometry = slabGeometryOf(chunkBytes);
 const object: ObjectRecord = { path: "a", sizeBytes: 1e6, etag: '"1"', lastModifiedUnixMs: 0, digested: false, checkedUnixMs: 0 };
 const objectKey = objectKeyOf(object);
+const { slotPages, headerBytes } = slotShapeOf(geometry, chunkBytes, object);
+const slotOf = (place: number, extent = 0) => slotAt(geometry, extent, slotPages, place);
 
 interface Bench {
   disks: DiskSet;
@@ -25,10 +27,10 @@ interface Bench {
   read(over?: Partial<SlotRead>): Promise<SlotReadOutcome>;
 }
 
-/** A disk in a temporary folder with chunk N in slot N, for N below 4, and a reader of it. */
+/** A disk in a temporary folder with chunk N in slot N of extent 0, for N below 4, and a reader of it. */
 async function openBench(context: TestContext, limits = { readsPerDiskMax: 4, waitingPerDiskMax: 100 }): Promise<Bench> {
   const path = mkdtempSync(join(tmpdir(), "millrace-slots-"));
-  const disk = { diskNumber: 3, uuid: "0b5b3b0e-7a5b-4c39-9d4e-9f1d5f0c1a2b", path, capacityBytes: 1e6, slotCount: 50 };
+  const disk = { diskNumber: 3, uuid: "0b5b3b0e-7a5b-4c39-9d4e-9f1d5f0c1a2b", path, capacityBytes: 1e6, extentCount: 12 };
   const disks = new DiskSet([disk]);
   const files = { read: new SlabFiles(geometry, "read"), write: new SlabFiles(geometry, "write") };
   context.after(() => {
@@ -40,15 +42,18 @@ async function openBench(context: TestContext, limits = { readsPerDiskMax: 4, wa
   const writer = new SlotWriter(geometry, files.write);
   for (let chunk = 0; chunk < 4; chunk++) {
     const bytes = new Uint8Array(chunkBytes).fill(chunk + 1);
-    await writer.write({ disk, slot: chunk, object, chunk, bytes, stampUnixMs: 1 });
+    await writer.write({ disk, slot: slotOf(chunk), epoch: 1, object, chunk, bytes, stampUnixMs: 1 });
   }
-  await writer.sync(disk, [0, 1, 2, 3]);
+  await writer.sync(
+    disk,
+    [0, 1, 2, 3].map((place) => slotOf(place)),
+  );
   const lost: string[] = [];
   const reader = new SlotReader({ disks, geometry, files: files.read, ...limits, onDiskLost: ({ path: of }) => lost.push(of) });
   const read = (over: Partial<SlotRead> = {}) =>
     new Promise<SlotReadOutcome>((resolve) => {
       const into = new Uint8Array(new SharedArrayBuffer(chunkBytes));
-      reader.read({ diskNumber: 3, slot: 0, objectKey, chunk: 0, lengthBytes: chunkBytes, into, ...over }, resolve);
+      reader.read({ diskNumber: 3, slot: slotOf(0), objectKey, chunk: 0, lengthBytes: chunkBytes, headerBytes, into, ...over }, resolve);
     });
   return { disks, disk, writer, reader, lost, read };
 }
@@ -56,7 +61,7 @@ async function openBench(context: TestContext, limits = { readsPerDiskMax: 4, wa
 test("SlotReader reads a chunk into shared memory, whole and right, also into a longer frame", async (context) => {
   const { read } = await openBench(context);
   const into = new Uint8Array(new SharedArrayBuffer(chunkBytes + 100));
-  assert.equal(await read({ slot: 2, chunk: 2, into }), "ok");
+  assert.equal(await read({ slot: slotOf(2), chunk: 2, into }), "ok");
   assert.ok(into.subarray(0, chunkBytes).every((byte) => byte === 3));
   assert.ok(
     into.subarray(chunkBytes).every((byte) => byte === 0),
@@ -66,22 +71,22 @@ test("SlotReader reads a chunk into shared memory, whole and right, also into a 
 
 test("SlotReader tells a slot that holds another chunk, another object, other bytes, or was never written", async (context) => {
   const { read, disk } = await openBench(context);
-  assert.equal(await read({ slot: 1, chunk: 0 }), "other-chunk");
+  assert.equal(await read({ slot: slotOf(1), chunk: 0 }), "other-chunk");
   assert.equal(await read({ objectKey: Buffer.alloc(16) }), "other-chunk");
   assert.equal(await read({ lengthBytes: chunkBytes - 1 }), "other-chunk");
-  assert.equal(await read({ slot: 10, chunk: 10 }), "torn");
+  assert.equal(await read({ slot: slotOf(0, 3), chunk: 10 }), "torn");
   const file = await open(slabPathOf(disk.path, 0), "r+");
-  await file.write(Buffer.of(77), 0, 1, slotOffsetOf(geometry, 1) + 4096 + 4999);
+  await file.write(Buffer.of(77), 0, 1, slotOffsetOf(geometry, slotOf(1)) + headerBytes + 4999);
   await file.close();
-  assert.equal(await read({ slot: 1, chunk: 1 }), "wrong-bytes");
+  assert.equal(await read({ slot: slotOf(1), chunk: 1 }), "wrong-bytes");
 });
 
 test("SlotReader calls a slot torn when its slab was cut short, and the disk stays online", async (context) => {
   const { read, disk, disks } = await openBench(context);
-  const lengths = [slotOffsetOf(geometry, 1) + 4096 + chunkBytes - 1, slotOffsetOf(geometry, 1) + 10, 0];
+  const lengths = [slotOffsetOf(geometry, slotOf(1)) + headerBytes + chunkBytes - 1, slotOffsetOf(geometry, slotOf(1)) + 10, 0];
   for (const length of lengths) {
     truncateSync(slabPathOf(disk.path, 0), length);
-    assert.equal(await read({ slot: 1, chunk: 1 }), "torn");
+    assert.equal(await read({ slot: slotOf(1), chunk: 1 }), "torn");
   }
   assert.ok(disks.isOnline(3));
   assert.equal(disks.errorsOf(3), 0);
@@ -109,7 +114,7 @@ test("SlotReader takes a disk offline after three errors in a row, says so once,
   const { read, disk, disks, lost } = await openBench(context, { readsPerDiskMax: 1, waitingPerDiskMax: 100 });
   // A folder in a slab's place: it opens, and every read of it is an error (EISDIR).
   mkdirSync(slabPathOf(disk.path, 1));
-  const bad = { slot: geometry.slotsPerSlab };
+  const bad = { slot: slotOf(0, geometry.extentsPerSlab) };
   assert.equal(await read(bad), "disk-error");
   assert.equal(await read(bad), "disk-error");
   assert.equal(await read(), "ok");
@@ -123,7 +128,7 @@ test("SlotReader takes a disk offline after three errors in a row, says so once,
 
 test("SlotReader counts a slab that cannot be opened as an error of the disk", async (context) => {
   const { read, disks } = await openBench(context);
-  for (let count = 0; count < 3; count++) assert.equal(await read({ slot: geometry.slotsPerSlab * 2 }), "disk-error");
+  for (let count = 0; count < 3; count++) assert.equal(await read({ slot: slotOf(0, geometry.extentsPerSlab * 2) }), "disk-error");
   assert.equal(disks.stateOf(3), "offline");
   assert.equal(disks.errorsOf(3), 3);
 });
@@ -131,10 +136,10 @@ test("SlotReader counts a slab that cannot be opened as an error of the disk", a
 test("SlotWriter makes a slab at its size, the last one no larger than the disk, and writes a chunk anew", async (context) => {
   const { writer, disk, read } = await openBench(context);
   const bytes = new Uint8Array(chunkBytes).fill(9);
-  await writer.write({ disk, slot: 0, object, chunk: 8, bytes, stampUnixMs: 2 });
-  assert.equal(await read({ slot: 0, chunk: 8 }), "ok");
-  assert.equal(await read({ slot: 0, chunk: 0 }), "other-chunk");
-  assert.equal(statSync(slabPathOf(disk.path, 0)).size, disk.slotCount * geometry.slotBytes);
+  await writer.write({ disk, slot: slotOf(0), epoch: 1, object, chunk: 8, bytes, stampUnixMs: 2 });
+  assert.equal(await read({ slot: slotOf(0), chunk: 8 }), "ok");
+  assert.equal(await read({ slot: slotOf(0), chunk: 0 }), "other-chunk");
+  assert.equal(statSync(slabPathOf(disk.path, 0)).size, disk.extentCount * geometry.extentBytes);
 });
 
 test("SlotReader takes the memory for a read when the read begins, and holds none for those that wait", async (context) => {
@@ -146,7 +151,7 @@ test("SlotReader takes the memory for a read when the read begins, and holds non
       heldMax = Math.max(heldMax, ++held);
       return new Uint8Array(chunkBytes);
     };
-    assert.equal(await read({ slot: at % 4, chunk: at % 4, into }), "ok");
+    assert.equal(await read({ slot: slotOf(at % 4), chunk: at % 4, into }), "ok");
     held--;
   });
   await Promise.all(reads);
@@ -184,6 +189,8 @@ test("SlotWriter makes no slab where a disk was, and is not any more: what is th
   writer.closeDisk(disk);
   rmSync(disk.path, { recursive: true });
   mkdirSync(disk.path);
-  await assert.rejects(writer.write({ disk, slot: 0, object, chunk: 0, bytes: new Uint8Array(10), stampUnixMs: 1 }), { code: "ENOENT" });
+  await assert.rejects(writer.write({ disk, slot: slotOf(0), epoch: 1, object, chunk: 0, bytes: new Uint8Array(10), stampUnixMs: 1 }), {
+    code: "ENOENT",
+  });
   assert.deepEqual(readdirSync(disk.path), []);
 });

@@ -6,9 +6,9 @@
 import { readv } from "node:fs";
 import { allocatePages } from "../memory/page-memory.js";
 import { uuidBytesOf, type DiskDescription, type DiskSet } from "./disk-set.js";
-import { slabOf, slotOffsetOf, type SlabGeometry } from "./slab-geometry.js";
+import { pageBytes, slabOf, slotOffsetOf, type SlabGeometry } from "./slab-geometry.js";
 import type { SlabFile, SlabFiles } from "./slab-files.js";
-import { findSlotMismatch, slotHeaderBytes, type SlotMismatch } from "./slot-header.js";
+import { findSlotMismatch, fullSlotHeaderBytes, type SlotMismatch } from "./slot-header.js";
 
 /** What was wanted from a slot. */
 export interface SlotRead {
@@ -17,9 +17,12 @@ export interface SlotRead {
   objectKey: Uint8Array;
   chunk: number;
   lengthBytes: number;
+  /** Of the slot's header; see slotShapeOf. */
+  headerBytes: number;
   /**
-   * At least `lengthBytes`, for direct reads in whole pages and at a page; nobody else may touch it until the answer, and after the answer "late" not until `onLateEnd`. A function is asked when the read
-   * begins, so that reads which wait for a slow disk hold no memory; undefined ends the read with "no-frame".
+   * At least `lengthBytes`; read past the page cache only when it takes whole pages and begins at one. Nobody else may touch it until the answer, and
+   * after the answer "late" not until `onLateEnd`. A function is asked when the read begins, so that reads which wait for a slow disk hold no memory;
+   * undefined ends the read with "no-frame".
    */
   into: Uint8Array | (() => Uint8Array | undefined);
   /** Reads a suspect disk too: there is no other place to have the chunk from. */
@@ -43,6 +46,8 @@ export interface SlotReaderOptions {
   disks: DiskSet;
   geometry: SlabGeometry;
   files: SlabFiles;
+  /** For slots whose chunk begins at a page: those of full chunks. Default: `files`. */
+  directFiles?: SlabFiles | undefined;
   /** Reads under way at one disk, from this thread. */
   readsPerDiskMax: number;
   /** Reads that wait for one disk, from this thread; beyond it the answer is "queue-full". */
@@ -56,7 +61,6 @@ export interface SlotReaderOptions {
 
 /** Deadlines are looked at this often while reads are under way. */
 const deadlineCheckMs = 50;
-const pageBytes = 4096;
 /** Headers are read into pieces of memory of so many, since direct reads need them at pages. */
 const headersPerMemory = 256;
 
@@ -167,8 +171,9 @@ export class SlotReader {
   }
 
   async #start(queue: DiskQueue, pending: PendingRead): Promise<void> {
-    const { disks, geometry, files } = this.#options;
+    const { disks, geometry, directFiles } = this.#options;
     const { read } = pending;
+    const files = directFiles && canBeDirect(read, geometry) ? directFiles : this.#options.files;
     pending.startedAtMs = performance.now();
     queue.underWay.add(pending);
     let file: SlabFile | undefined;
@@ -202,19 +207,20 @@ export class SlotReader {
       return;
     }
     if (this.#freeHeaders.length === 0) this.#makeHeaders();
-    const header = this.#freeHeaders.pop()!;
+    const wholeHeader = this.#freeHeaders.pop()!;
+    const header = read.headerBytes === wholeHeader.length ? wholeHeader : wholeHeader.subarray(0, read.headerBytes);
     const into = whole.length === read.lengthBytes ? whole : whole.subarray(0, read.lengthBytes);
     // The slot goes on to the end of its last page.
     const wanted = file.direct ? whole.subarray(0, Math.ceil(read.lengthBytes / pageBytes) * pageBytes) : into;
     this.#readVector(file.descriptor, [header, wanted], slotOffsetOf(geometry, read.slot), (error, bytesRead) => {
       const tookMs = performance.now() - pending.startedAtMs;
       let outcome: SlotReadOutcome = "torn";
-      if (!error && bytesRead === slotHeaderBytes + wanted.length && !pending.answered) {
+      if (!error && bytesRead === header.length + wanted.length && !pending.answered) {
         // A slab that was cut short reads short: what is missing is a torn slot.
         const { objectKey, chunk, lengthBytes } = read;
         outcome = findSlotMismatch(header, into, { diskUuid: queue.uuid, objectKey, chunk, lengthBytes }) ?? "ok";
       }
-      this.#freeHeaders.push(header);
+      this.#freeHeaders.push(wholeHeader);
       disks.countRead(read.diskNumber, tookMs, !pending.answered);
       if (error) return fail(error);
       disks.countSuccess(read.diskNumber);
@@ -223,7 +229,16 @@ export class SlotReader {
   }
 
   #makeHeaders(): void {
-    const { memory } = allocatePages(headersPerMemory * slotHeaderBytes);
-    for (let at = headersPerMemory - 1; at >= 0; at--) this.#freeHeaders.push(Buffer.from(memory, at * slotHeaderBytes, slotHeaderBytes));
+    const { memory } = allocatePages(headersPerMemory * fullSlotHeaderBytes);
+    for (let at = headersPerMemory - 1; at >= 0; at--)
+      this.#freeHeaders.push(Buffer.from(memory, at * fullSlotHeaderBytes, fullSlotHeaderBytes));
   }
+}
+
+/**
+ * Short chunks follow their header in its page, or have a smaller frame, which need not begin at a page: the page cache is there for them. A chunk of more than
+ * half has a whole frame.
+ */
+function canBeDirect({ headerBytes, lengthBytes }: SlotRead, { chunkBytes }: SlabGeometry): boolean {
+  return headerBytes === fullSlotHeaderBytes && lengthBytes * 2 > chunkBytes;
 }

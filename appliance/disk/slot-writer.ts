@@ -1,18 +1,22 @@
 // Writes chunks into slots for the fill worker, and makes them durable before anyone is told where they are.
-import { writev } from "node:fs";
+import { write, writev } from "node:fs";
 import { promisify } from "node:util";
 import { xxh64 } from "@node-rs/xxhash";
 import { objectKeyOf, type ObjectRecord } from "../object.js";
 import { uuidBytesOf, type DiskDescription } from "./disk-set.js";
-import { slabOf, slotOffsetOf, type SlabGeometry } from "./slab-geometry.js";
+import { encodeExtentHeader, type CutExtent } from "./extent-header.js";
+import { extentOffsetOf, slabOf, slabOfExtent, slotOffsetOf, slotShapeOf, type SlabGeometry } from "./slab-geometry.js";
 import type { SlabFiles } from "./slab-files.js";
-import { encodeSlotHeader, slotHeaderBytes } from "./slot-header.js";
+import { encodeSlotHeader } from "./slot-header.js";
 
+const writePage = promisify(write);
 const writeVector = promisify(writev);
 
 export interface SlotWrite {
   disk: DiskDescription;
   slot: number;
+  /** Of the slot's extent. */
+  epoch: number;
   object: ObjectRecord;
   chunk: number;
   bytes: Uint8Array;
@@ -29,11 +33,12 @@ export class SlotWriter {
   }
 
   /** Header and chunk in one write. Throws the system's error; the slot then holds something torn, which a read finds out. */
-  async write({ disk, slot, object, chunk, bytes, stampUnixMs }: SlotWrite): Promise<void> {
-    const header = Buffer.allocUnsafe(slotHeaderBytes);
+  async write({ disk, slot, epoch, object, chunk, bytes, stampUnixMs }: SlotWrite): Promise<void> {
+    const header = Buffer.allocUnsafe(slotShapeOf(this.#geometry, bytes.length, object).headerBytes);
     encodeSlotHeader(
       {
         diskUuid: uuidBytesOf(disk.uuid),
+        epoch,
         objectKey: objectKeyOf(object),
         chunk,
         lengthBytes: bytes.length,
@@ -47,9 +52,17 @@ export class SlotWriter {
     const { bytesWritten } = await writeVector(file.descriptor, [header, bytes], slotOffsetOf(this.#geometry, slot)).finally(() =>
       this.#files.release(file),
     );
-    if (bytesWritten !== slotHeaderBytes + bytes.length) {
-      throw Object.assign(new Error(`wrote ${bytesWritten} of ${slotHeaderBytes + bytes.length} bytes`), { code: "ENOSPC" });
-    }
+    throwIfShort(bytesWritten, header.length + bytes.length);
+  }
+
+  /** Writes the header of an extent that is cut anew; what its slots held must be forgotten by then. */
+  async cut(disk: DiskDescription, extent: CutExtent): Promise<void> {
+    const page = encodeExtentHeader(extent, uuidBytesOf(disk.uuid));
+    const file = await this.#files.acquire(disk, slabOfExtent(this.#geometry, extent.extent));
+    const { bytesWritten } = await writePage(file.descriptor, page, 0, page.length, extentOffsetOf(this.#geometry, extent.extent)).finally(
+      () => this.#files.release(file),
+    );
+    throwIfShort(bytesWritten, page.length);
   }
 
   /** Lets go of a disk's files, so that it can be unmounted. */
@@ -62,4 +75,9 @@ export class SlotWriter {
     const slabs = new Set(slots.map((slot) => slabOf(this.#geometry, slot)));
     await Promise.all([...slabs].map((slab) => this.#files.sync(disk, slab)));
   }
+}
+
+function throwIfShort(bytesWritten: number, ofBytes: number): void {
+  if (bytesWritten === ofBytes) return;
+  throw Object.assign(new Error(`wrote ${bytesWritten} of ${ofBytes} bytes`), { code: "ENOSPC" });
 }

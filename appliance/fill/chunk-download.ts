@@ -153,7 +153,12 @@ export class ChunkDownload {
       let wrong: UpstreamFailure | undefined;
       const { path, sizeBytes, etag, lastModifiedUnixMs, digested } = object;
       trouble = await source.fetch({
-        ...{ path, sizeBytes, etag, lastModifiedUnixMs, digested, via },
+        path,
+        sizeBytes,
+        etag,
+        lastModifiedUnixMs,
+        digested,
+        via,
         offsetBytes: offsetBytes + from,
         into: attempt.into,
         signal: attempt.stop.signal,

@@ -165,7 +165,8 @@ export class ChunkFetcher {
     const { applianceId, arena, chunkBytes, clock, counters, findDigests, health, hedgeAfterMs, log, random, totalTimeoutMs, upstreams } =
       this.#options;
     const { object, chunk, via, sources = [] } = flight.request;
-    const frame = arena.allocate();
+    const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
+    const frame = arena.allocate(lengthBytes);
     if (frame < 0) {
       counters[counterPlace.framesShort]!++;
       return { failure: "busy" };
@@ -175,13 +176,21 @@ export class ChunkFetcher {
       arena.giveBack(frame);
       return { failure: "version-changed" };
     }
-    const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
     const key = objectKeyOf(object);
     const objectKey = key.toString("hex");
     arena.beginArrival(frame);
     flight.frame = frame;
     const download = new ChunkDownload({
-      ...{ clock, counters, digests, health, hedgeAfterMs, log, object, objectKey, random, totalTimeoutMs },
+      clock,
+      counters,
+      digests,
+      health,
+      hedgeAfterMs,
+      log,
+      object,
+      objectKey,
+      random,
+      totalTimeoutMs,
       offsetBytes: chunk * chunkBytes,
       into: arena.wholeFrame(frame).subarray(0, lengthBytes),
       sources: health.order(sources, flight.request.upstreams ?? upstreams, objectKey),

@@ -5,13 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { SlotWrite } from "../disk/slot-writer.js";
+import { slotAt } from "../disk/slab-geometry.js";
 import { objectKeyOf, type ObjectRecord } from "../object.js";
 import { allocateChunkHits, ChunkHits, tickMs } from "../disk/chunk-hits.js";
 import { ChunkStore, type ChunkStoreOptions } from "./chunk-store.js";
 import { KeptObjects } from "./kept-objects.js";
 import { objectOf, openTemporaryStage, until, type Stage, type StageOptions } from "./temporary-stage.js";
 
-const object = objectOf("a", 1000);
+/** Its slots are of two pages, as large as slots are at this chunk size: an extent has four. */
+const chunkBytes = 4000;
+const object = objectOf("a", 100 * chunkBytes);
 
 interface StoreStage extends Stage {
   store: ChunkStore;
@@ -20,7 +23,7 @@ interface StoreStage extends Stage {
 }
 
 function openStoreStage(context: TestContext, options: StageOptions = {}, over: Partial<ChunkStoreOptions> = {}): StoreStage {
-  const stage = openTemporaryStage(context, { frames: 64, ...options });
+  const stage = openTemporaryStage(context, { chunkBytes, frames: 64, ...options });
   const heldChanged: string[] = [];
   const store = new ChunkStore({ ...stage, waitingMax: 50, onHeldChanged: (paths) => heldChanged.push(...paths), ...over });
   const give = (of: ObjectRecord, chunks: readonly number[]) => {
@@ -72,28 +75,28 @@ test("ChunkStore turns chunks away beyond waitingMax, and lets go of them", asyn
 });
 
 test("ChunkStore evicts the oldest chunks of full disks, and index, slots and counts stay right", async (context) => {
-  const stage = openStoreStage(context, { slots: [3, 2] });
+  const stage = openStoreStage(context, { slots: [8, 8] });
   for (const chunk of range(0, 40)) {
     stage.give(object, [chunk]);
     await stage.store.flush();
   }
   const held = range(0, 40).filter((chunk) => stage.store.holds(objectKeyOf(object), chunk));
-  assert.equal(held.length, 5);
-  assert.equal(stage.index.chunksHeldOf(objectKeyOf(object)), 5);
+  assert.equal(held.length, 16);
+  assert.equal(stage.index.chunksHeldOf(objectKeyOf(object)), 16);
   for (const chunk of held) assert.equal(await stage.readChunk(object, chunk), "ok");
   assert.ok(held.includes(39), "the newest is held");
-  assert.equal(stage.count("chunksEvicted"), 35);
-  assert.deepEqual([[...stage.index.usedSlots(0)], [...stage.index.usedSlots(1)]], [range(0, 3), range(0, 2)]);
+  assert.equal(stage.count("chunksEvicted"), 24);
+  assert.deepEqual([[...stage.index.usedSlots(0)], [...stage.index.usedSlots(1)]], Array(2).fill([1, 3, 5, 7, 10, 12, 14, 16]));
 });
 
 test("ChunkStore stores what fits of a batch that is larger than all disks, and no slot is given twice in it", async (context) => {
-  const stage = openStoreStage(context, { slots: [3, 2] });
+  const stage = openStoreStage(context, { slots: [8, 8] });
   stage.give(object, range(0, 30));
   await stage.store.flush();
   const held = range(0, 30).filter((chunk) => stage.store.holds(objectKeyOf(object), chunk));
-  assert.equal(held.length, 5);
+  assert.equal(held.length, 16);
   for (const chunk of held) assert.equal(await stage.readChunk(object, chunk), "ok");
-  assert.deepEqual([stage.count("chunksStored"), stage.count("chunksNotStored")], [5, 25]);
+  assert.deepEqual([stage.count("chunksStored"), stage.count("chunksNotStored")], [16, 14]);
 });
 
 test("ChunkStore stores objects whose last chunk is whole, short, or one byte, with chunks of one byte too", async (context) => {
@@ -111,9 +114,13 @@ test("ChunkStore stores objects whose last chunk is whole, short, or one byte, w
 
 test("ChunkStore does not forget a chunk in the index before it must, nor name a slot before it is synced", async (context) => {
   const steps: string[] = [];
-  const stage = openStoreStage(context, { slots: [1] });
-  const indexed = () => [0, 1].filter((chunk) => stage.index.findChunk(objectKeyOf(object), chunk)).join();
+  const stage = openStoreStage(context, { slots: [8] });
+  const indexed = () =>
+    range(0, 9)
+      .filter((chunk) => stage.index.findChunk(objectKeyOf(object), chunk))
+      .join("");
   const writer = {
+    cut: (...of: Parameters<typeof stage.writer.cut>) => stage.writer.cut(...of),
     write: async (write: SlotWrite) => {
       steps.push(`write ${write.chunk}: index has ${indexed()}`);
       await stage.writer.write(write);
@@ -125,20 +132,22 @@ test("ChunkStore does not forget a chunk in the index before it must, nor name a
   };
   await stage.index.putObject(object, undefined);
   const store = new ChunkStore({ ...stage, waitingMax: 9, onHeldChanged: () => {}, writer: writer as typeof stage.writer });
-  for (const chunk of [0, 1]) {
+  for (const chunk of range(0, 9)) {
     const frame = stage.publish(object, chunk);
     store.store(object, chunk, frame);
     stage.arena.unpin(frame);
     await store.flush();
   }
-  assert.deepEqual(steps, ["write 0: index has ", "synced: index has ", "write 1: index has ", "synced: index has "]);
-  assert.equal(indexed(), "1");
+  assert.deepEqual(steps.slice(0, 4), ["write 0: index has ", "synced: index has ", "write 1: index has 0", "synced: index has 0"]);
+  assert.deepEqual(steps.slice(-2), ["write 8: index has 1234567", "synced: index has 1234567"]);
+  assert.equal(indexed(), "12345678");
 });
 
 test("ChunkStore frees the slots of a batch that could not be written, takes the disk offline after three, and uses the other", async (context) => {
   const stage = openStoreStage(context, { slots: [20, 20] });
   let failing = true;
   const writer = {
+    cut: (...of: Parameters<typeof stage.writer.cut>) => stage.writer.cut(...of),
     write: async (write: SlotWrite) => {
       if (failing && write.disk.diskNumber === 0) throw Object.assign(new Error("EIO: i/o error, write"), { code: "EIO" });
       await stage.writer.write(write);
@@ -210,7 +219,7 @@ test("ChunkStore on a file system that is full writes the slots again that have 
   mounted = true;
   let nowMs = 1000;
   const clock = { unixMs: () => 5, monotonicMs: () => nowMs };
-  // 40 slots of 8 KiB on 64 KiB.
+  // 40 slots of 4 KiB on 64 KiB.
   const stage = openStoreStage(context, { slots: [40], firstDiskPath: path }, { clock });
   for (const chunk of range(0, 20)) {
     stage.give(object, [chunk]);
@@ -266,14 +275,15 @@ test("ChunkStore stores nothing on a disk that has no room even for slots that w
 });
 
 test("ChunkStore never evicts the manifest's chunks for what requests bring in, and evicts those for the manifest", async (context) => {
-  const film = objectOf("film", 160);
+  const film = objectOf("film", 16 * chunkBytes);
   const kept = new KeptObjects([[film.path, film.etag]]);
   const stage = openStoreStage(context, { slots: [10, 10] }, { kept });
   for (const chunk of range(0, 40)) {
     stage.give(object, [chunk]);
     await stage.store.flush();
   }
-  assert.equal(stage.store.keptChunksMax, 18);
+  // Three extents of four slots each, less a tenth.
+  assert.equal(stage.store.keptChunksMax, 20);
   stage.give(film, range(0, 16));
   await stage.store.flush();
   assert.equal(stage.index.chunksHeldOf(objectKeyOf(film)), 16);
@@ -283,17 +293,17 @@ test("ChunkStore never evicts the manifest's chunks for what requests bring in, 
   }
   for (const chunk of range(0, 16)) assert.equal(await stage.readChunk(film, chunk), "ok");
   assert.deepEqual(
-    [stage.disks.keptSlotsOf(0) + stage.disks.keptSlotsOf(1), stage.disks.usedSlotsOf(0) + stage.disks.usedSlotsOf(1)],
-    [16, 20],
+    [stage.disks.keptBytesOf(0) + stage.disks.keptBytesOf(1), stage.disks.usedSlotsOf(0) + stage.disks.usedSlotsOf(1)],
+    [16 * 8192, 24],
   );
   // A restart knows it from the index and the list.
   const again = new ChunkStore({ ...stage, kept, waitingMax: 9, onHeldChanged: () => {} });
   await again.loadDisks();
-  assert.equal(stage.disks.keptSlotsOf(0) + stage.disks.keptSlotsOf(1), 16);
+  assert.equal(stage.disks.keptBytesOf(0) + stage.disks.keptBytesOf(1), 16 * 8192);
   // Out of the manifest: they go like others.
   kept.replace([]);
   again.setKept(objectKeyOf(film), false);
-  assert.equal(stage.disks.keptSlotsOf(0) + stage.disks.keptSlotsOf(1), 0);
+  assert.equal(stage.disks.keptBytesOf(0) + stage.disks.keptBytesOf(1), 0);
   for (const chunk of range(100, 200)) {
     const frame = stage.publish(object, chunk % 100);
     again.store(object, chunk % 100, frame);
@@ -327,6 +337,7 @@ test("ChunkStore goes on with the other disks when one is stuck in a write, and 
   const released = new Promise<void>((resolve) => (release = resolve));
   const stage = openStoreStage(context, { slots: [100, 100], frames: 128 });
   const writer = {
+    cut: (...of: Parameters<typeof stage.writer.cut>) => stage.writer.cut(...of),
     write: async (write: SlotWrite) => {
       if (write.disk.diskNumber === 0) await released;
       await stage.writer.write(write);
@@ -361,6 +372,7 @@ test("ChunkStore syncs chunks that come one by one together, and at once what is
   const syncs: number[] = [];
   const stage = openStoreStage(context, { slots: [100] });
   const writer = {
+    cut: (...of: Parameters<typeof stage.writer.cut>) => stage.writer.cut(...of),
     write: (write: SlotWrite) => stage.writer.write(write),
     sync: async (...[disk, slots]: Parameters<typeof stage.writer.sync>) => {
       syncs.push(slots.length);
@@ -375,7 +387,7 @@ test("ChunkStore syncs chunks that come one by one together, and at once what is
   };
   const patient = new ChunkStore({
     ...stage,
-    sync: { bytes: 100, everyMs: 1e9, deadlineMs: 1e9 },
+    sync: { bytes: 10 * chunkBytes, everyMs: 1e9, deadlineMs: 1e9 },
     waitingMax: 50,
     onHeldChanged: () => {},
     writer,
@@ -386,7 +398,7 @@ test("ChunkStore syncs chunks that come one by one together, and at once what is
     give(patient, chunk);
     await new Promise((resolve) => setImmediate(resolve));
   }
-  // Ten chunks of ten bytes are a batch; nothing else would have ended the wait.
+  // Ten chunks are a batch; nothing else would have ended the wait.
   await until(() => stage.index.chunksHeldOf(objectKeyOf(object)) === 10);
   assert.deepEqual(syncs, [10]);
   const prompt = new ChunkStore({
@@ -414,6 +426,7 @@ test("ChunkStore keeps the order slot, fdatasync, commit for every chunk, whatev
   let random = 7;
   const below = (count: number) => (random = (random * 48271) % 2147483647) % count;
   const writer = {
+    cut: (...of: Parameters<typeof stage.writer.cut>) => stage.writer.cut(...of),
     write: async (write: SlotWrite) => {
       const name = nameOf(write.disk.diskNumber, write.slot);
       assert.equal(
@@ -435,12 +448,12 @@ test("ChunkStore keeps the order slot, fdatasync, commit for every chunk, whatev
     },
   } as typeof stage.writer;
   const { commitChunks } = stage.index;
-  stage.index.commitChunks = (placed) => {
+  stage.index.commitChunks = (placed, cut) => {
     for (const { diskNumber, slot } of placed) {
       assert.ok(durable.has(nameOf(diskNumber, slot)), `slot ${slot} of disk ${diskNumber} is committed, and its sync has not returned`);
       commits++;
     }
-    return commitChunks.call(stage.index, placed);
+    return commitChunks.call(stage.index, placed, cut);
   };
   await stage.index.putObject(object, undefined);
   let nowMs = 0;
@@ -448,7 +461,7 @@ test("ChunkStore keeps the order slot, fdatasync, commit for every chunk, whatev
   const store = new ChunkStore({
     ...stage,
     clock,
-    sync: { bytes: 40, everyMs: 2, deadlineMs: 1e9 },
+    sync: { bytes: 4 * chunkBytes, everyMs: 2, deadlineMs: 1e9 },
     waitingMax: 20,
     onHeldChanged: () => {},
     writer,
@@ -469,12 +482,14 @@ test("ChunkStore keeps the order slot, fdatasync, commit for every chunk, whatev
 });
 
 test("ChunkStore reads the used slots of a large disk in slices: this thread does other things meanwhile, and chunks that come wait for it", async (context) => {
-  const many = objectOf("many", 10 * 30_000);
+  const many = objectOf("many", chunkBytes * 30_000);
   const stage = openStoreStage(context, { slots: [30_010] });
   await stage.index.putObject(many, undefined);
   const objectKey = objectKeyOf(many);
+  const slotOf = (nth: number) => slotAt(stage.geometry, Math.floor(nth / 4), 2, nth % 4);
   await stage.index.commitChunks(
-    range(0, 30_000).map((chunk) => ({ path: many.path, objectKey, chunk, diskNumber: 0, slot: chunk, stampUnixMs: chunk * 1000 })),
+    range(0, 30_000).map((chunk) => ({ path: many.path, objectKey, chunk, diskNumber: 0, slot: slotOf(chunk), stampUnixMs: chunk * 1000 })),
+    range(0, 7500).map((extent) => ({ diskNumber: 0, extent, slotPages: 2, epoch: extent + 1 })),
   );
   let turns = 0;
   let isLoaded = false;
@@ -486,7 +501,7 @@ test("ChunkStore reads the used slots of a large disk in slices: this thread doe
   setImmediate(count);
   stage.give(object, range(0, 5));
   // Freed while it is read: before or behind the slice that is read now.
-  const freed = [10, 29_990].map((slot) => ({ diskNumber: 0, slot }));
+  const freed = [10, 29_990].map((nth) => ({ diskNumber: 0, slot: slotOf(nth) }));
   await stage.index.forgetSlots(freed);
   stage.store.freeSlots(freed);
   await loading;

@@ -4,6 +4,7 @@ import { chunkHashOf } from "../chunk-hash.js";
 import { counterPlace } from "../counters.js";
 import { orderDisks } from "../disk/choose-disk.js";
 import type { DiskDescription } from "../disk/disk-set.js";
+import { fullSlotsPerExtent } from "../disk/slab-geometry.js";
 import { keptSlotsMax, SlotAllocator } from "../disk/slot-allocator.js";
 import type { SlotPlace } from "../index/chunk-index.js";
 import { objectKeyBytes, objectKeyOf, type ObjectRecord } from "../object.js";
@@ -17,7 +18,7 @@ const waitingShareOfDisk = 0.5;
 export interface ChunkStoreOptions extends DiskBatchesOptions {
   /** Part of every disk, 0 to 1, that chunks of the manifest leave to those that requests bring in. */
   demandShare: number;
-  /** Chunks that wait for their batch hold a frame each; beyond this many, chunks are not stored. */
+  /** Chunks that wait for their batch hold a frame each; beyond so many whole frames, or as many small ones as take the same memory, chunks are not stored. */
   waitingMax: number;
 }
 
@@ -32,6 +33,8 @@ export class ChunkStore {
   #unplaced: WaitingChunk[] = [];
   /** What waits, or is in a batch under way. */
   readonly #names = new Set<string>();
+  /** Whole frames that these take. */
+  #framesWaiting = 0;
 
   constructor(options: ChunkStoreOptions) {
     this.#options = options;
@@ -58,9 +61,9 @@ export class ChunkStore {
     this.#loading = this.loadDisks().then(() => this.#load(disk));
   }
 
-  /** So many more chunks can wait for a disk now. */
+  /** So many more whole chunks can wait for a disk now. */
   get roomLeft(): number {
-    return this.#options.waitingMax - this.#names.size;
+    return this.#options.waitingMax - Math.floor(this.#framesWaiting);
   }
 
   /** Whether a chunk that is given now will wait for a disk, and not be turned away. */
@@ -80,8 +83,8 @@ export class ChunkStore {
     return disks.disks
       .filter(({ diskNumber }) => !disks.isLost(diskNumber))
       .reduce(
-        (sum, { diskNumber, slotCount }) =>
-          sum + (this.#batches.get(diskNumber)?.allocator.keptMax ?? keptSlotsMax(slotCount, demandShare)),
+        (sum, { diskNumber, extentCount }) =>
+          sum + (this.#batches.get(diskNumber)?.allocator.keptMax ?? keptSlotsMax(extentCount * fullSlotsPerExtent, demandShare)),
         0,
       );
   }
@@ -103,7 +106,9 @@ export class ChunkStore {
     }
     this.#options.arena.pinAgain(frame);
     this.#names.add(name);
-    const waiting = { name, object, chunk, frame, placedAgain: false };
+    const frameShare = this.#options.arena.shareOf(frame);
+    this.#framesWaiting += frameShare;
+    const waiting = { name, object, chunk, frame, frameShare, placedAgain: false };
     if (this.#isLoaded) this.#place(waiting);
     else {
       this.#unplaced.push(waiting);
@@ -154,33 +159,35 @@ export class ChunkStore {
     const open = this.#openDisks();
     const ofDiskMax = open.length > 1 ? Math.max(1, Math.floor(this.#options.waitingMax * waitingShareOfDisk)) : this.#options.waitingMax;
     const weighed = open
-      .filter(({ chunkCount }) => chunkCount < ofDiskMax)
-      .map((batches) => ({ batches, uuid: batches.disk.uuid, weight: batches.disk.slotCount }));
+      .filter(({ frames }) => frames < ofDiskMax)
+      .map((batches) => ({ batches, uuid: batches.disk.uuid, weight: batches.disk.extentCount }));
     for (const { batches } of orderDisks(weighed, objectKeyOf(chunk.object), chunk.chunk)) if (batches.give(chunk)) return;
     this.#options.counters[counterPlace.chunksNotStored]!++;
     this.#letGo(chunk);
   }
 
-  #letGo({ name, frame }: WaitingChunk): void {
+  #letGo({ name, frame, frameShare }: WaitingChunk): void {
     this.#names.delete(name);
+    this.#framesWaiting -= frameShare;
     this.#options.arena.unpin(frame);
     this.#countUsed();
   }
 
   #openDisks(): DiskBatches[] {
     return [...this.#batches.values()].filter(
-      (batches) => this.#loaded.has(batches.disk.diskNumber) && batches.disk.slotCount > 0 && batches.isOpen(),
+      (batches) => this.#loaded.has(batches.disk.diskNumber) && batches.disk.extentCount > 0 && batches.isOpen(),
     );
   }
 
   async #load(disk: DiskDescription): Promise<void> {
-    const { clock, demandShare, hits, index } = this.#options;
-    const { diskNumber, slotCount } = disk;
+    const { clock, demandShare, geometry, hits, index } = this.#options;
+    const { diskNumber, extentCount } = disk;
     const hashOf = (slot: number) => {
       const content = index.findSlot({ diskNumber, slot });
       return content && chunkHashOf(content.objectKey.readInt32LE(0), content.chunk);
     };
-    const allocator = new SlotAllocator({ slotCount, demandShare, hashOf, hits });
+    const cut = index.cutExtents(diskNumber);
+    const allocator = new SlotAllocator({ geometry, extentCount, cut, demandShare, hashOf, hits });
     this.#batches.set(
       diskNumber,
       new DiskBatches(disk, allocator, this.#options, {

@@ -3,7 +3,7 @@
 // A batch goes through four steps; a kill or a power cut between any two leaves an index that points at whole chunks only:
 //
 //   1. the index forgets what lay in the slots that will be written again      (kill: the old chunks are lost, they were to go)
-//   2. headers and chunks are written                                          (kill: slots that nobody points at)
+//   2. headers of extents that are cut anew, of chunks, and chunks are written (kill: slots that nobody points at)
 //   3. fdatasync of the slabs                                                   (kill: the same)
 //   4. the index remembers the new chunks                                       (kill: they are there)
 import type { Clock } from "../../runtime/clock.js";
@@ -14,6 +14,7 @@ import { counterPlace } from "../counters.js";
 import type { ChunkHits } from "../disk/chunk-hits.js";
 import type { DiskDescription, DiskSet } from "../disk/disk-set.js";
 import type { AllocatedSlot, SlotAllocator } from "../disk/slot-allocator.js";
+import { slotShapeOf, type SlabGeometry } from "../disk/slab-geometry.js";
 import type { SlotWriter } from "../disk/slot-writer.js";
 import type { ChunkIndex, PlacedChunk, SlotPlace } from "../index/chunk-index.js";
 import type { FrameArena } from "../memory/frame-arena.js";
@@ -29,6 +30,8 @@ export interface WaitingChunk {
   object: ObjectRecord;
   chunk: number;
   frame: number;
+  /** What part of a whole frame its frame takes. */
+  frameShare: number;
   /** It was placed before, and its disk did not take it. */
   placedAgain: boolean;
 }
@@ -54,6 +57,7 @@ export interface DiskBatchesOptions {
   clock: Clock;
   counters: Float64Array;
   disks: DiskSet;
+  geometry: SlabGeometry;
   hits: ChunkHits;
   index: ChunkIndex;
   kept: KeptObjects;
@@ -83,6 +87,9 @@ export class DiskBatches {
   #waitingBytes = 0;
   #oldestMs = 0;
   #underWay = 0;
+  /** Whole frames that the chunks take that wait, and that are in the batch under way. */
+  #framesWaiting = 0;
+  #framesUnderWay = 0;
   #hurried = false;
   #due: (() => void) | undefined;
   #running: Promise<void> | undefined;
@@ -104,6 +111,11 @@ export class DiskBatches {
     return this.#waiting.length + this.#underWay;
   }
 
+  /** Whole frames that these take. */
+  get frames(): number {
+    return this.#framesWaiting + this.#framesUnderWay;
+  }
+
   /** Whether the disk takes chunks now. One whose file system was full a while ago is tried again. */
   isOpen(): boolean {
     const now = this.#options.clock.monotonicMs();
@@ -114,11 +126,14 @@ export class DiskBatches {
   /** False: there is no slot for it. */
   give(chunk: WaitingChunk): boolean {
     const isKept = this.#options.kept.has(chunk.object);
-    const slot = this.allocator.allocate(isKept);
+    const { arena, geometry } = this.#options;
+    const lengthBytes = arena.bytesOf(chunk.frame).length;
+    const slot = this.allocator.allocate(slotShapeOf(geometry, lengthBytes, chunk.object).slotPages, isKept);
     if (!slot) return false;
     if (this.#waiting.length === 0) this.#oldestMs = this.#options.clock.monotonicMs();
     this.#waiting.push({ ...chunk, ...slot, written: false, refused: false });
-    this.#waitingBytes += this.#options.arena.bytesOf(chunk.frame).length;
+    this.#waitingBytes += lengthBytes;
+    this.#framesWaiting += chunk.frameShare;
     if (this.#waitingBytes >= this.#options.sync.bytes) this.#due?.();
     this.#running ??= this.#run();
     return true;
@@ -149,6 +164,8 @@ export class DiskBatches {
         continue;
       }
       this.#underWay = batch.length;
+      this.#framesUnderWay = this.#framesWaiting;
+      this.#framesWaiting = 0;
       this.#hurried = this.#idle.length > 0;
       const stuck = setTimeout(() => this.#noteStuck(), this.#options.sync.deadlineMs);
       try {
@@ -160,6 +177,7 @@ export class DiskBatches {
         if (this.isStuck) this.#options.log.info({ disk: this.disk.path }, "a disk has done a write that it was stuck in");
         this.isStuck = false;
         this.#underWay = 0;
+        this.#framesUnderWay = 0;
         // Last, and in one go: whoever is told may give more at once.
         for (const chunk of batch) {
           if (chunk.refused && !chunk.placedAgain) this.#outcome.returned({ ...chunk, placedAgain: true });
@@ -198,6 +216,7 @@ export class DiskBatches {
     const { disks, log, sync } = this.#options;
     const waiting = this.#waiting.splice(0);
     this.#waitingBytes = 0;
+    this.#framesWaiting = 0;
     const chunks = this.#underWay;
     log.warn({ disk: this.disk.path, chunks, deadlineMs: sync.deadlineMs }, "a disk is stuck in a write; it gets no more until that ends");
     disks.countLate(this.disk.diskNumber);
@@ -219,7 +238,7 @@ export class DiskBatches {
 
   async #forgetEvicted(chunks: readonly PlacedWaitingChunk[]): Promise<void> {
     const { counters, index, onHeldChanged } = this.#options;
-    const evicted = chunks.flatMap(({ evicts, slot }) => (evicts ? [{ diskNumber: this.disk.diskNumber, slot }] : []));
+    const evicted = chunks.flatMap(({ evicts }) => evicts.map((slot) => ({ diskNumber: this.disk.diskNumber, slot })));
     if (evicted.length === 0) return;
     const versions = await index.forgetSlots(evicted);
     counters[counterPlace.chunksEvicted]! += evicted.length;
@@ -245,7 +264,9 @@ export class DiskBatches {
       }));
       // Where chunks lay that are moved: on a disk that is away, or that is being emptied.
       const earlier = commits.map(({ objectKey, chunk }) => index.findChunk(objectKey, chunk));
-      const outdated = new Set(await index.commitChunks(commits));
+      const cuts = written.flatMap(({ cut }) => (cut ? [{ diskNumber, ...cut }] : []));
+      const outdated = new Set(await index.commitChunks(commits, cuts));
+      for (const cut of cuts) this.allocator.noteCut(cut);
       this.#outcome.freed(earlier.flatMap((place, at) => (place && !outdated.has(commits[at]!) ? [place] : [])));
       for (const [at, chunk] of written.entries()) if (!outdated.has(commits[at]!)) committed.add(chunk);
     } finally {
@@ -268,11 +289,17 @@ export class DiskBatches {
     const { arena, disks, writer } = this.#options;
     const { disk } = this;
     const written: PlacedWaitingChunk[] = [];
+    const cutHere = new Set<number>();
     try {
       try {
         for (const chunk of batch) {
-          const { object, frame, slot } = chunk;
-          await writer.write({ disk, slot, object, chunk: chunk.chunk, bytes: arena.bytesOf(frame), stampUnixMs });
+          const { cut, epoch, object, frame, slot } = chunk;
+          // Chunks that share an extent may all bring its cut; the same header again is no harm, and is spared.
+          if (cut && !cutHere.has(cut.epoch)) {
+            await writer.cut(disk, cut);
+            cutHere.add(cut.epoch);
+          }
+          await writer.write({ disk, slot, epoch, object, chunk: chunk.chunk, bytes: arena.bytesOf(frame), stampUnixMs });
           written.push(chunk);
         }
       } catch (error) {

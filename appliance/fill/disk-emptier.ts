@@ -4,6 +4,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Log } from "../../runtime/log.js";
 import { messageOf } from "../../runtime/operating-error.js";
 import type { DiskDescription, DiskSet } from "../disk/disk-set.js";
+import { slotShapeOf, type SlabGeometry } from "../disk/slab-geometry.js";
 import type { SlotReader, SlotReadOutcome } from "../disk/slot-reader.js";
 import type { ChunkIndex, SlotContent, SlotPlace } from "../index/chunk-index.js";
 import type { FrameArena } from "../memory/frame-arena.js";
@@ -22,6 +23,7 @@ export interface DiskEmptierOptions {
   arena: FrameArena;
   chunkBytes: number;
   disks: DiskSet;
+  geometry: SlabGeometry;
   index: ChunkIndex;
   reader: SlotReader;
   store: ChunkStore;
@@ -109,7 +111,7 @@ export class DiskEmptier {
 
   /** Hands one chunk to the store, which puts it on another disk. Resolves to whether it was bad, and is forgotten. */
   async #move({ objectKey, chunk, diskNumber, slot }: SlotContent & SlotPlace): Promise<boolean> {
-    const { arena, chunkBytes, index, reader, store } = this.#options;
+    const { arena, chunkBytes, geometry, index, reader, store } = this.#options;
     const path = index.findPath(objectKey);
     const object = path === undefined ? undefined : index.findObject(path);
     if (!object || !objectKeyOf(object).equals(objectKey)) {
@@ -120,13 +122,14 @@ export class DiskEmptier {
     const words = objectKeyWords(objectKey);
     let frame = arena.pinChunkSurely(words, chunk);
     if (frame < 0) {
-      const read = arena.allocate();
-      if (read < 0) return false;
       const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
+      const read = arena.allocate(lengthBytes);
+      if (read < 0) return false;
+      const { headerBytes } = slotShapeOf(geometry, lengthBytes, object);
       const into = arena.wholeFrame(read);
       const outcome = await new Promise<SlotReadOutcome>((resolve) =>
         reader.read(
-          { diskNumber, slot, objectKey, chunk, lengthBytes, into, evenSuspect: true, onLateEnd: () => arena.giveBack(read) },
+          { diskNumber, slot, objectKey, chunk, lengthBytes, headerBytes, into, evenSuspect: true, onLateEnd: () => arena.giveBack(read) },
           resolve,
         ),
       );

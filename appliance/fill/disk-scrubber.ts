@@ -1,6 +1,7 @@
 // Reads every slot of every disk over some days, so that bytes that went bad are found before somebody wants them.
 import type { Log } from "../../runtime/log.js";
 import type { DiskDescription, DiskSet } from "../disk/disk-set.js";
+import { slotShapeOf, type SlabGeometry } from "../disk/slab-geometry.js";
 import type { SlotReader, SlotReadOutcome } from "../disk/slot-reader.js";
 import type { ChunkIndex, SlotContent, SlotPlace } from "../index/chunk-index.js";
 import { chunkLengthOf, objectKeyOf } from "../object.js";
@@ -15,6 +16,7 @@ const saveEveryMs = 60_000;
 export interface DiskScrubberOptions {
   chunkBytes: number;
   disks: DiskSet;
+  geometry: SlabGeometry;
   index: ChunkIndex;
   reader: SlotReader;
   store: ChunkStore;
@@ -100,17 +102,18 @@ export class DiskScrubber {
   }
 
   async #isRight(place: SlotContent & SlotPlace): Promise<boolean> {
-    const { chunkBytes, disks, index, reader, store } = this.#options;
+    const { chunkBytes, disks, geometry, index, reader, store } = this.#options;
     const { diskNumber, slot, objectKey, chunk } = place;
     const path = index.findPath(objectKey);
     const object = path === undefined ? undefined : index.findObject(path);
     // Purged or replaced a moment ago: its slot is about to be free.
     if (!object || !objectKeyOf(object).equals(objectKey)) return true;
     const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
+    const { headerBytes } = slotShapeOf(geometry, lengthBytes, object);
     // Its own buffer for each read: a late one may still be written to.
     const into = new Uint8Array(lengthBytes);
     const outcome = await new Promise<SlotReadOutcome>((resolve) =>
-      reader.read({ diskNumber, slot, objectKey, chunk, lengthBytes, into }, resolve),
+      reader.read({ diskNumber, slot, objectKey, chunk, lengthBytes, headerBytes, into }, resolve),
     );
     if (outcome === "ok") {
       disks.countScrubbed(diskNumber, true);

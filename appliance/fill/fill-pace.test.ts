@@ -24,7 +24,7 @@ test("ByteRate lets bytes through at its rate, whatever the sizes, and saves not
 test("WriteBudgets gives way while reads are slow, and takes the rate back slowly after", () => {
   for (const bytesPerSecondMax of [0, 400 * MiB]) {
     const clock = new ManualClock();
-    const disks = new DiskSet([{ diskNumber: 3, uuid: "u", path: "p", capacityBytes: 1, slotCount: 1 }]);
+    const disks = new DiskSet([{ diskNumber: 3, uuid: "u", path: "p", capacityBytes: 1, extentCount: 1 }]);
     const budgets = new WriteBudgets({ clock, disks, bytesPerSecondMax, readP99LimitMs: 50 });
     /** A second in which 100 MiB are offered, and reads take `readMs`. */
     const second = (readMs: number) => {
@@ -50,7 +50,7 @@ test("WriteBudgets gives way while reads are slow, and takes the rate back slowl
 
 test("WriteBudgets does not take a few slow reads, or none, for a busy disk", () => {
   const clock = new ManualClock();
-  const disks = new DiskSet([{ diskNumber: 0, uuid: "u", path: "p", capacityBytes: 1, slotCount: 1 }]);
+  const disks = new DiskSet([{ diskNumber: 0, uuid: "u", path: "p", capacityBytes: 1, extentCount: 1 }]);
   const budgets = new WriteBudgets({ clock, disks, bytesPerSecondMax: 100 * MiB, readP99LimitMs: 50 });
   for (let count = 0; count < 10; count++) {
     for (let read = 0; read < 5; read++) disks.countRead(0, 500, true);

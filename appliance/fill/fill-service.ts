@@ -6,6 +6,7 @@ import { systemClock } from "../../runtime/clock.js";
 import type { Log } from "../../runtime/log.js";
 import { messageOf } from "../../runtime/operating-error.js";
 import type { DiskSet } from "../disk/disk-set.js";
+import type { SlabGeometry } from "../disk/slab-geometry.js";
 import type { SlotWriter } from "../disk/slot-writer.js";
 import type { FillToMain, FillToServe, MainToFill, ServeToFill } from "../fill-messages.js";
 import type { ChunkIndex } from "../index/chunk-index.js";
@@ -42,6 +43,7 @@ export interface FillServiceOptions extends Pick<ChunkStoreOptions, "demandShare
   chunkBytes: number;
   counters: Float64Array;
   disks: DiskSet;
+  geometry: SlabGeometry;
   index: ChunkIndex;
   log: Log;
   fetchesMax: number;

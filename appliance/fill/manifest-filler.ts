@@ -244,7 +244,7 @@ export class ManifestFiller {
     const bytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
     const writable = disks.disks.filter(({ diskNumber }) => disks.takesChunks(diskNumber));
     const [disk] = orderDisks(
-      writable.map(({ diskNumber, uuid, slotCount }) => ({ diskNumber, uuid, weight: Math.max(1, slotCount) })),
+      writable.map(({ diskNumber, uuid, extentCount }) => ({ diskNumber, uuid, weight: Math.max(1, extentCount) })),
       key,
       chunk,
     );

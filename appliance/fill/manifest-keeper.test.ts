@@ -9,9 +9,12 @@ import { objectKeyOf, type ObjectRecord } from "../object.js";
 import { FillService } from "./fill-service.js";
 import { objectOf, openTemporaryStage, ScriptedUpstream, until } from "./temporary-stage.js";
 
+/** Their slots are as large as slots are, so that disks can be counted in slots. */
+const chunkBytes = 4000;
+
 /** A fill worker whose manifest is `objects`, on two disks of 20 slots, of which 18 each are for the manifest. */
 function openKeeper(context: TestContext, all: readonly ObjectRecord[]) {
-  const stage = openTemporaryStage(context, { frames: 64, slots: [20, 20] });
+  const stage = openTemporaryStage(context, { chunkBytes, frames: 64, slots: [20, 20] });
   const origin = new ScriptedUpstream("origin", all);
   const told: FillToMain[] = [];
   const service = new FillService({
@@ -49,15 +52,15 @@ function openKeeper(context: TestContext, all: readonly ObjectRecord[]) {
   };
   const held = (object: ObjectRecord) => {
     stage.index.seeLatest();
-    return Array.from({ length: Math.ceil(object.sizeBytes / 10) }, (_, chunk) => service.store.holds(objectKeyOf(object), chunk)).filter(
-      Boolean,
-    ).length;
+    return Array.from({ length: Math.ceil(object.sizeBytes / chunkBytes) }, (_, chunk) =>
+      service.store.holds(objectKeyOf(object), chunk),
+    ).filter(Boolean).length;
   };
   const lastCut = () => told.findLast((message): message is { type: "manifest-cut" } & ManifestKept => message.type === "manifest-cut");
   return { ...stage, service, origin, setManifest, held, lastCut };
 }
 
-const filmsOf = (count: number, chunks: number) => Array.from({ length: count }, (_, at) => objectOf(`film-${at}`, chunks * 10));
+const filmsOf = (count: number, chunks: number) => Array.from({ length: count }, (_, at) => objectOf(`film-${at}`, chunks * chunkBytes));
 
 test("a manifest that is larger than its share of the disks is cut by rank, said so, and fetched once: nothing is evicted for it again and again", async (context) => {
   const films = filmsOf(8, 6);
@@ -67,7 +70,7 @@ test("a manifest that is larger than its share of the disks is cut by rank, said
   const { chunks, chunksMax, objectsKept, objectsCut, bytesCut } = lastCut()!;
   assert.deepEqual(
     { chunks, chunksMax, objectsKept, objectsCut, bytesCut },
-    { chunks: 36, chunksMax: 36, objectsKept: 6, objectsCut: 2, bytesCut: 120 },
+    { chunks: 36, chunksMax: 36, objectsKept: 6, objectsCut: 2, bytesCut: 12 * chunkBytes },
   );
   assert.equal(origin.fetched.length, 36);
   // Again and again: the same manifest, another order of its end.
@@ -86,7 +89,7 @@ test("what a manifest does not name any more gives way to what it names now", as
   await until(() => films.slice(0, 6).every((film) => held(film) === 6), "the first manifest is held");
   await setManifest(films.slice(3, 9));
   await until(() => films.slice(3, 9).every((film) => held(film) === 6), "the second manifest is held");
-  await until(() => disks.keptSlotsOf(0) + disks.keptSlotsOf(1) === 36);
+  await until(() => disks.keptBytesOf(0) + disks.keptBytesOf(1) === 36 * 8192);
   assert.ok(films.slice(0, 3).reduce((sum, film) => sum + held(film), 0) <= 4, "the rest of the slots is all that they can have");
 });
 

@@ -10,7 +10,7 @@ import { allocateCounters, counterPlace, counterRow, type CounterName } from "..
 import { allocateChunkHits, ChunkHits } from "../disk/chunk-hits.js";
 import { DiskSet } from "../disk/disk-set.js";
 import { SlabFiles } from "../disk/slab-files.js";
-import { slabGeometryOf } from "../disk/slab-geometry.js";
+import { slabGeometryOf, slotShapeOf, slotsPerExtentOf } from "../disk/slab-geometry.js";
 import { SlotReader, type SlotReadOutcome } from "../disk/slot-reader.js";
 import { SlotWriter } from "../disk/slot-writer.js";
 import { ChunkIndex } from "../index/chunk-index.js";
@@ -25,7 +25,7 @@ import type { Upstream, UpstreamFailure, UpstreamKind, UpstreamObject, UpstreamR
 export interface StageOptions {
   chunkBytes?: number;
   frames?: number;
-  /** Slots of each disk. */
+  /** Slots of each disk, of the size that a whole chunk needs: rounded up to whole extents. */
   slots?: readonly number[];
   /** Where the first disk is, when it is not to be a folder of its own. */
   firstDiskPath?: string;
@@ -46,14 +46,16 @@ export function openTemporaryStage(
 ) {
   const folder = mkdtempSync(join(tmpdir(), "millrace-fill-"));
   const geometry = slabGeometryOf(chunkBytes);
+  const slotsPerExtent = slotsPerExtentOf(geometry, slotShapeOf(geometry, chunkBytes, { path: "", etag: "" }).slotPages);
+  const extentsFor = (slotCount: number) => Math.ceil(slotCount / slotsPerExtent);
   const index = new ChunkIndex(folder, chunkBytes);
   const disks = new DiskSet(
     slots.map((slotCount, diskNumber) => ({
       diskNumber,
       uuid: randomUUID(),
       path: diskNumber === 0 && firstDiskPath ? firstDiskPath : mkdtempSync(join(folder, "disk-")),
-      capacityBytes: slotCount * geometry.slotBytes,
-      slotCount,
+      capacityBytes: extentsFor(slotCount) * geometry.extentBytes,
+      extentCount: extentsFor(slotCount),
     })),
   );
   // Without it a folder is no disk, and no slab is made there.
@@ -115,15 +117,16 @@ export function openTemporaryStage(
         if (!place) return resolve("unknown");
         const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
         const into = new Uint8Array(lengthBytes);
-        reader.read({ ...place, objectKey: objectKeyOf(object), chunk, lengthBytes, into }, (outcome) => {
+        const { headerBytes } = slotShapeOf(geometry, lengthBytes, object);
+        reader.read({ ...place, objectKey: objectKeyOf(object), chunk, lengthBytes, headerBytes, into }, (outcome) => {
           const right = into.every((byte, at) => byte === byteAt(object, chunk * chunkBytes + at));
           resolve(outcome === "ok" && !right ? "wrong-bytes" : outcome);
         });
       }),
     /** A frame with the chunk's bytes, pinned once. */
     publish: (object: ObjectRecord, chunk: number) => {
-      const frame = arena.allocate();
       const lengthBytes = chunkLengthOf(object.sizeBytes, chunkBytes, chunk);
+      const frame = arena.allocate(lengthBytes);
       const bytes = arena.wholeFrame(frame);
       for (let at = 0; at < lengthBytes; at++) bytes[at] = byteAt(object, chunk * chunkBytes + at);
       return arena.publish(frame, objectKeyWords(objectKeyOf(object)), chunk, lengthBytes);

@@ -1,9 +1,16 @@
 // Checks an index against itself and against the slots of every disk, in both directions, and puts right what it finds.
 import type { DiskSet } from "../disk/disk-set.js";
 import { scanSlots } from "../disk/scan-slots.js";
-import type { SlabGeometry } from "../disk/slab-geometry.js";
+import { extentOf, type SlabGeometry } from "../disk/slab-geometry.js";
 import { objectKeyOf } from "../object.js";
-import { contradictions, type ChunkIndex, type Contradiction, type FoundSlot, type SlotPlace } from "./chunk-index.js";
+import {
+  contradictions,
+  type ChunkIndex,
+  type Contradiction,
+  type CutExtentOfDisk,
+  type FoundSlot,
+  type SlotPlace,
+} from "./chunk-index.js";
 
 /** Findings that are put right in one transaction. */
 const repairsAtOnce = 1000;
@@ -17,6 +24,7 @@ export const findingKinds = {
   "wrong-bytes": "a slot's bytes do not match its checksum",
   "other-disk": "a slot was written for another disk",
   "other-chunk": "a slot holds another chunk than the index says",
+  "other-cut": "a slot lies in an extent that is cut into slots of another size, or anew",
   "beyond-disk": "chunks that lie behind the end of a disk",
 } as const;
 export type FindingKind = keyof typeof findingKinds;
@@ -40,7 +48,7 @@ export interface CheckOptions {
   fix: boolean;
   /** Reads every chunk, not only its header. */
   wholeChunks: boolean;
-  onProgress?: (slots: number, ofSlots: number) => void;
+  onProgress?: (extents: number, ofExtents: number) => void;
 }
 
 /** Nothing may write to the index meanwhile. Throws the system's error when a disk that is there cannot be read. */
@@ -66,36 +74,52 @@ export async function checkIndex({ index, disks, geometry, fix, wholeChunks, onP
   const report = { chunks: 0, slots: 0, chunksOnDisksAway: 0, chunksToTakeBack: 0 };
   const bad: SlotPlace[] = [];
   const orphans: FoundSlot[] = [];
-  const ofSlots = disks.disks.reduce((sum, { slotCount }) => sum + slotCount, 0);
+  const cuts: CutExtentOfDisk[] = [];
+  let extents = 0;
+  const ofExtents = disks.disks.reduce((sum, { extentCount }) => sum + extentCount, 0);
   const checkDisk = async (disk: (typeof disks.disks)[number]) => {
+    const { diskNumber } = disk;
     await scanSlots({
       disk,
       geometry,
       wholeChunks,
-      onSlot: (scanned) => {
-        const place = { diskNumber: disk.diskNumber, slot: scanned.slot };
-        const expected = index.findSlot(place);
-        report.slots++;
-        onProgress?.(report.slots, ofSlots);
-        if (!expected) {
-          if ("why" in scanned) return;
-          const { header } = scanned;
-          const newest = index.findObject(header.object.path);
-          // What was evicted, replaced or moved lies in free slots until they are written again.
-          if (!newest || !objectKeyOf(newest).equals(header.objectKey) || index.findChunk(header.objectKey, header.chunk)) return;
-          report.chunksToTakeBack++;
-          if (fix) orphans.push({ ...place, ...header });
-          return;
+      onExtent: ({ extent, cut, slots }) => {
+        onProgress?.(++extents, ofExtents);
+        report.slots += slots.length;
+        const expected = new Map([...index.slotsOfExtent({ diskNumber, extent })].map((content) => [content.slot, content]));
+        report.chunks += expected.size;
+        const known = index.findExtent({ diskNumber, extent });
+        const cutAsKnown = cut !== undefined && cut.slotPages === known?.slotPages && cut.epoch === known.epoch;
+        if (cut && !cutAsKnown) cuts.push({ diskNumber, ...cut });
+        for (const scanned of slots) {
+          const place = { diskNumber, slot: scanned.slot };
+          const named = cutAsKnown ? expected.get(scanned.slot) : undefined;
+          if (!named) {
+            if ("why" in scanned) continue;
+            const { header } = scanned;
+            const newest = index.findObject(header.object.path);
+            // What was evicted, replaced or moved lies in free slots until they are written again.
+            const isWanted = newest && objectKeyOf(newest).equals(header.objectKey);
+            const held = index.findChunk(header.objectKey, header.chunk);
+            const isHeld = held && (cutAsKnown || held.diskNumber !== diskNumber || extentOf(geometry, held.slot) !== extent);
+            if (!isWanted || isHeld) continue;
+            report.chunksToTakeBack++;
+            if (fix) orphans.push({ ...place, ...header });
+            continue;
+          }
+          expected.delete(scanned.slot);
+          if ("header" in scanned && scanned.header.objectKey.equals(named.objectKey) && scanned.header.chunk === named.chunk) continue;
+          note("why" in scanned ? scanned.why : "other-chunk", `${disk.path} slot ${scanned.slot}`);
+          bad.push(place);
         }
-        report.chunks++;
-        const same = "header" in scanned && scanned.header.objectKey.equals(expected.objectKey) && scanned.header.chunk === expected.chunk;
-        if (same) return;
-        note("why" in scanned ? scanned.why : "other-chunk", `${disk.path} slot ${scanned.slot}`);
-        bad.push(place);
+        for (const { slot } of expected.values()) {
+          note(cut ? "other-cut" : "empty", `${disk.path} slot ${slot}`);
+          bad.push({ diskNumber, slot });
+        }
       },
     });
     for (const slot of index.usedSlots(disk.diskNumber)) {
-      if (slot < disk.slotCount) continue;
+      if (extentOf(geometry, slot) < disk.extentCount) continue;
       report.chunks++;
       note("beyond-disk", `${disk.path} slot ${slot}`);
       bad.push({ diskNumber: disk.diskNumber, slot });
@@ -110,6 +134,7 @@ export async function checkIndex({ index, disks, geometry, fix, wholeChunks, onP
 
   if (fix) {
     for (let at = 0; at < bad.length; at += repairsAtOnce) await index.forgetSlots(bad.slice(at, at + repairsAtOnce));
+    for (let at = 0; at < cuts.length; at += repairsAtOnce) await index.putExtents(cuts.slice(at, at + repairsAtOnce));
     for (let at = 0; at < orphans.length; at += repairsAtOnce) {
       const batch = orphans.slice(at, at + repairsAtOnce);
       await index.commitChunks(batch.map(({ object, ...place }) => ({ ...place, path: object.path })));

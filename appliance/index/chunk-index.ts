@@ -8,12 +8,15 @@
 //   objects   path                                -> ObjectRecord           the newest known version
 //   digests   object key 16                       -> ObjectDigests message
 //   versions  object key 16                       -> { path, onDisks }      every version of which a chunk is held
-//   chunks    object key 16 | chunk u32           -> disk number u16 | slot u32
-//   slots     disk number u16 | slot u32          -> object key 16 | chunk u32 | stored u32, seconds of the wall clock
+//   chunks    object key 16 | chunk u32           -> disk number u16 | slot u40
+//   slots     disk number u16 | slot u40          -> object key 16 | chunk u32 | stored u32, seconds of the wall clock
+//   extents   disk number u16 | extent u32        -> pages of its slots u16 | epoch u32    how it is cut, see disk/slab-geometry.ts
 //   purges    see purge-rules.ts
 //   adopted   object key 16 [| chunk u32]         -> stamp f64              only while an index is made anew from the slots
 import { open, type Database, type RootDatabase } from "lmdb";
 import { OperatingError, messageOf } from "../../runtime/operating-error.js";
+import type { CutExtent } from "../disk/extent-header.js";
+import { extentOf, placeInExtentOf, slabGeometryOf, type SlabGeometry } from "../disk/slab-geometry.js";
 import { findLmdbDamage } from "./look-at-lmdb-file.js";
 import { PurgeRules, type Purge } from "./purge-rules.js";
 import { isObjectPath, objectKeyBytes, objectKeyOf, type ObjectRecord, type ObjectVersion } from "../object.js";
@@ -35,6 +38,11 @@ export interface SlotPlace {
 export interface SlotContent {
   objectKey: Buffer;
   chunk: number;
+}
+
+/** An extent of a disk, and how it is cut. */
+export interface CutExtentOfDisk extends CutExtent {
+  diskNumber: number;
 }
 
 /** A chunk of a version, and where it was written. */
@@ -78,6 +86,7 @@ export interface FoundSlot extends SlotPlace {
 export const contradictions = {
   "chunk-without-slot": "a chunk's slot does not name the chunk",
   "slot-without-chunk": "a slot's chunk does not name the slot",
+  "slot-in-no-extent": "a slot lies where its extent is not cut",
   "wrong-count": "a version does not hold as many chunks as it says",
   "forgotten-version": "chunks of a version that nobody can ask for any more",
   "digests-of-nothing": "digests of a version that is not there",
@@ -97,7 +106,9 @@ export class ChunkIndex {
   readonly #versions: Database<VersionValue, Buffer>;
   readonly #chunks: Database<Buffer, Buffer>;
   readonly #slots: Database<Buffer, Buffer>;
+  readonly #extents: Database<Buffer, Buffer>;
   readonly #purges: PurgeRules;
+  readonly #geometry: SlabGeometry;
   readonly #chunkKey = Buffer.alloc(objectKeyBytes + 4);
 
   /**
@@ -106,10 +117,11 @@ export class ChunkIndex {
    * @throws OperatingError "index-unusable" when the folder is not an index, is of another format, or was made for another chunk size.
    */
   constructor(path: string, chunkBytes: number) {
+    this.#geometry = slabGeometryOf(chunkBytes);
     try {
       const damage = findLmdbDamage(`${path}/index.mdb`);
       if (damage) throw new Error(`${damage}. \`millrace index rebuild --config FILE\` makes it anew from the disks`);
-      this.#root = open({ path: `${path}/index.mdb`, noSubdir: true, maxDbs: 12, compression: false });
+      this.#root = open({ path: `${path}/index.mdb`, noSubdir: true, maxDbs: 16, compression: false });
     } catch (error) {
       throw new OperatingError("index-unusable", `Cannot open the index in ${path}: ${messageOf(error)}`, { source: path, cause: error });
     }
@@ -120,6 +132,7 @@ export class ChunkIndex {
     this.#versions = this.#root.openDB({ name: "versions", keyEncoding: "binary" });
     this.#chunks = this.#root.openDB({ name: "chunks", keyEncoding: "binary", encoding: "binary" });
     this.#slots = this.#root.openDB({ name: "slots", keyEncoding: "binary", encoding: "binary" });
+    this.#extents = this.#root.openDB({ name: "extents", keyEncoding: "binary", encoding: "binary" });
     this.#purges = new PurgeRules(this.#meta, this.#root.openDB({ name: "purges" }));
     const format = this.#meta.get("format") as { version: number; chunkBytes: number } | undefined;
     if (format === undefined) {
@@ -302,7 +315,33 @@ export class ChunkIndex {
 
   /** The slots of one disk that hold a chunk, in order. */
   *usedSlots(diskNumber: number): Generator<number> {
-    for (const key of this.#slots.getKeys(slotRangeOf(diskNumber))) yield key.readUInt32BE(2);
+    for (const key of this.#slots.getKeys(slotRangeOf(diskNumber))) yield key.readUIntBE(2, 5);
+  }
+
+  /** How the extents of one disk are cut, in order: all that were ever used. */
+  *cutExtents(diskNumber: number): Generator<CutExtent> {
+    const range = { start: extentKeyOf({ diskNumber, extent: 0 }), end: extentKeyOf({ diskNumber: diskNumber + 1, extent: 0 }) };
+    for (const { key, value } of this.#extents.getRange(range)) yield { extent: key.readUInt32BE(2), ...cutOf(value) };
+  }
+
+  findExtent(place: { diskNumber: number; extent: number }): CutExtent | undefined {
+    const value = this.#extents.getBinary(extentKeyOf(place));
+    return value && { extent: place.extent, ...cutOf(value) };
+  }
+
+  /** The slots of one extent that hold a chunk. */
+  *slotsOfExtent({ diskNumber, extent }: { diskNumber: number; extent: number }): Generator<SlotContent & SlotPlace> {
+    const { extentPages } = this.#geometry;
+    const start = slotKeyOf({ diskNumber, slot: extent * extentPages });
+    const end = slotKeyOf({ diskNumber, slot: (extent + 1) * extentPages });
+    for (const { key, value } of this.#slots.getRange({ start, end })) yield { ...placeOf(key), ...contentOf(value) };
+  }
+
+  /** Takes over how extents are cut, from what stands on their disks. What lay in their slots by another cut is forgotten. */
+  async putExtents(extents: readonly CutExtentOfDisk[]): Promise<void> {
+    await this.#root.transaction(() => {
+      for (const extent of extents) this.#cut(extent);
+    });
   }
 
   /** The first slot from `slot` on that holds a chunk, with the chunk. */
@@ -322,7 +361,8 @@ export class ChunkIndex {
       const earlier = this.#objects.get(object.path);
       const key = objectKeyOf(object);
       void this.#objects.put(object.path, object);
-      if (digests) void this.#digests.put(key, digests);
+      // They belong to the version, which is looked at again every minute; those of a large object are megabytes.
+      if (digests && !this.#digests.doesExist(key)) void this.#digests.put(key, digests);
       if (earlier) {
         const earlierKey = objectKeyOf(earlier);
         if (!earlierKey.equals(key)) return this.#forgetVersion(earlierKey);
@@ -342,11 +382,12 @@ export class ChunkIndex {
   }
 
   /**
-   * Remembers chunks whose slots are on their disks. Resolves, when that is committed, to the ones that were not remembered: nobody
+   * Remembers chunks whose slots are on their disks, and `cut`, the extents that were cut anew for them. Resolves, when that is committed, to the ones that were not remembered: nobody
    * can ask for them, since their path has another version by now, or is gone.
    */
-  async commitChunks(placed: readonly PlacedChunk[]): Promise<PlacedChunk[]> {
+  async commitChunks(placed: readonly PlacedChunk[], cut: readonly CutExtentOfDisk[] = []): Promise<PlacedChunk[]> {
     return this.#root.transaction(() => {
+      for (const extent of cut) this.#cut(extent);
       const outdated: PlacedChunk[] = [];
       // Chunks of one object come one after another: a fifth of the time of a commit went into asking this for each.
       let object: { path: string; objectKey: Buffer; isNewest: boolean } = { path: "", objectKey: Buffer.alloc(0), isNewest: false };
@@ -358,11 +399,7 @@ export class ChunkIndex {
         const key = chunkKeyOf(objectKey, chunk);
         // A transaction that failed before this one may have left the slot with what it held: that is overwritten by now.
         const overwritten = this.findSlot(place);
-        if (overwritten) {
-          void this.#chunks.remove(chunkKeyOf(overwritten.objectKey, overwritten.chunk));
-          void this.#slots.remove(slotKeyOf(place));
-          this.#addHeld(overwritten.objectKey, "", diskNumber, -1);
-        }
+        if (overwritten) this.#forgetSlot(place, overwritten);
         if (!object.isNewest) {
           outdated.push(one);
           continue;
@@ -391,9 +428,7 @@ export class ChunkIndex {
       for (const place of places) {
         const content = this.findSlot(place);
         if (!content) continue;
-        void this.#slots.remove(slotKeyOf(place));
-        void this.#chunks.remove(chunkKeyOf(content.objectKey, content.chunk));
-        const version = this.#addHeld(content.objectKey, "", place.diskNumber, -1);
+        const version = this.#forgetSlot(place, content);
         if (version) changed.set(content.objectKey.toString("hex"), { objectKey: content.objectKey, ...version });
       }
     });
@@ -460,6 +495,7 @@ export class ChunkIndex {
     for (const { key, value } of this.#slots.getRange()) {
       const back = this.#chunks.getBinary(value.subarray(0, chunkKeyBytes));
       if (!back?.equals(key)) yield { kind: "slot-without-chunk", key: Buffer.from(key) };
+      else if (!this.#liesInExtent(placeOf(key))) yield { kind: "slot-in-no-extent", key: Buffer.from(key) };
     }
     for (const { key, value } of this.#versions.getRange()) {
       const first = [...this.#chunks.getKeys({ ...chunkRangeOf(key), limit: 1 })];
@@ -482,7 +518,10 @@ export class ChunkIndex {
       for (const { kind, key } of found) {
         if (kind === "chunk-without-slot") void this.#chunks.remove(key);
         else if (kind === "slot-without-chunk") void this.#slots.remove(key);
-        else if (kind === "digests-of-nothing") void this.#digests.remove(key);
+        else if (kind === "slot-in-no-extent") {
+          const content = this.findSlot(placeOf(key));
+          if (content) this.#forgetSlot(placeOf(key), content);
+        } else if (kind === "digests-of-nothing") void this.#digests.remove(key);
         else if (kind === "forgotten-version") this.#forgetVersion(key);
       }
       // Counts last: what was forgotten above has changed them.
@@ -536,6 +575,26 @@ export class ChunkIndex {
 
   async close(): Promise<void> {
     await this.#root.close();
+  }
+
+  /** Inside a transaction. */
+  #forgetSlot(place: SlotPlace, { objectKey, chunk }: SlotContent): Omit<HeldVersion, "objectKey"> | undefined {
+    void this.#slots.remove(slotKeyOf(place));
+    void this.#chunks.remove(chunkKeyOf(objectKey, chunk));
+    return this.#addHeld(objectKey, "", place.diskNumber, -1);
+  }
+
+  /** Inside a transaction. What lay in the extent was forgotten before; a transaction that failed may have left some of it. */
+  #cut(cut: CutExtentOfDisk): void {
+    const earlier = this.findExtent(cut);
+    if (earlier?.slotPages === cut.slotPages && earlier.epoch === cut.epoch) return;
+    for (const left of [...this.slotsOfExtent(cut)]) this.#forgetSlot(left, left);
+    void this.#extents.put(extentKeyOf(cut), cutValueOf(cut));
+  }
+
+  #liesInExtent({ diskNumber, slot }: SlotPlace): boolean {
+    const cut = this.findExtent({ diskNumber, extent: extentOf(this.#geometry, slot) });
+    return cut !== undefined && placeInExtentOf(this.#geometry, slot, cut.slotPages) >= 0;
   }
 
   #stamps(): Database<number, Buffer> {
@@ -615,10 +674,28 @@ function chunkKeyOf(objectKey: Uint8Array, chunk: number): Buffer {
 }
 
 function slotKeyOf({ diskNumber, slot }: SlotPlace): Buffer {
+  const key = Buffer.alloc(7);
+  key.writeUInt16BE(diskNumber, 0);
+  key.writeUIntBE(slot, 2, 5);
+  return key;
+}
+
+function extentKeyOf({ diskNumber, extent }: { diskNumber: number; extent: number }): Buffer {
   const key = Buffer.alloc(6);
   key.writeUInt16BE(diskNumber, 0);
-  key.writeUInt32BE(slot, 2);
+  key.writeUInt32BE(extent, 2);
   return key;
+}
+
+function cutValueOf({ slotPages, epoch }: CutExtent): Buffer {
+  const value = Buffer.alloc(6);
+  value.writeUInt16BE(slotPages, 0);
+  value.writeUInt32BE(epoch, 2);
+  return value;
+}
+
+function cutOf(value: Buffer): { slotPages: number; epoch: number } {
+  return { slotPages: value.readUInt16BE(0), epoch: value.readUInt32BE(2) };
 }
 
 function slotValueOf(chunkKey: Buffer, stampUnixMs: number): Buffer {
@@ -643,7 +720,7 @@ function slotRangeOf(diskNumber: number): { start: Buffer; end: Buffer } {
 }
 
 function placeOf(value: Buffer): SlotPlace {
-  return { diskNumber: value.readUInt16BE(0), slot: value.readUInt32BE(2) };
+  return { diskNumber: value.readUInt16BE(0), slot: value.readUIntBE(2, 5) };
 }
 
 function contentOf(value: Buffer): SlotContent {

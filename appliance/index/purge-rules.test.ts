@@ -49,6 +49,7 @@ test("a path's generation is the last purge that matched it, for any sequence of
 test("a purged object is not found, its chunks are not committed, and the sweep frees what it held", async (context) => {
   const index = new ChunkIndex(temporaryFolder(context), 10);
   context.after(() => index.close());
+  await index.putExtents([{ diskNumber: 0, extent: 0, slotPages: 1, epoch: 1 }]);
   const [film, other] = [objectOf("film/a"), objectOf("other")];
   for (const object of [film, other]) {
     await index.putObject(object, Buffer.from("digests"));

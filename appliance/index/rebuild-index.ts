@@ -7,7 +7,7 @@ import { openDisks } from "../disk/open-disks.js";
 import { readPurges } from "../disk/purge-journal.js";
 import { scanSlots } from "../disk/scan-slots.js";
 import type { SlabGeometry } from "../disk/slab-geometry.js";
-import { ChunkIndex, type FoundSlot } from "./chunk-index.js";
+import { ChunkIndex, type CutExtentOfDisk, type FoundSlot } from "./chunk-index.js";
 
 /** Slots that are taken over in one transaction. */
 const slotsPerTransaction = 2000;
@@ -34,7 +34,7 @@ export interface RebuildOptions {
   /** Reads every chunk, not only its header. */
   wholeChunks: boolean;
   log: Log;
-  onProgress?: (slots: number, ofSlots: number) => void;
+  onProgress?: (extents: number, ofExtents: number) => void;
 }
 
 /**
@@ -56,11 +56,15 @@ export async function rebuildIndex({ path, wanted, geometry, wholeChunks, log, o
     for (const { diskNumber, path: diskPath } of disks.disks) {
       if (disks.isOnline(diskNumber)) await index.importPurges(await readPurges(diskPath));
     }
-    const ofSlots = disks.disks.reduce((sum, { slotCount }) => sum + slotCount, 0);
+    let extents = 0;
+    const ofExtents = disks.disks.reduce((sum, { extentCount }) => sum + extentCount, 0);
     let waiting: FoundSlot[] = [];
+    let cuts: CutExtentOfDisk[] = [];
     const adopt = async () => {
-      const batch = waiting;
+      const [batch, cut] = [waiting, cuts];
       waiting = [];
+      cuts = [];
+      await index.putExtents(cut);
       // Read after the wait: disks adopt side by side.
       const added = await index.adoptSlots(batch);
       report.chunks += added;
@@ -75,14 +79,14 @@ export async function rebuildIndex({ path, wanted, geometry, wholeChunks, log, o
           disk,
           geometry,
           wholeChunks,
-          onSlot: async (scanned) => {
-            report.slots++;
-            onProgress?.(report.slots, ofSlots);
-            if ("why" in scanned) {
-              if (scanned.why !== "empty") report.unusable++;
-              return;
+          onExtent: async ({ cut, slots }) => {
+            onProgress?.(++extents, ofExtents);
+            report.slots += slots.length;
+            if (cut) cuts.push({ diskNumber: disk.diskNumber, ...cut });
+            for (const scanned of slots) {
+              if ("header" in scanned) waiting.push({ diskNumber: disk.diskNumber, slot: scanned.slot, ...scanned.header });
+              else if (scanned.why !== "empty") report.unusable++;
             }
-            waiting.push({ diskNumber: disk.diskNumber, slot: scanned.slot, ...scanned.header });
             if (waiting.length >= slotsPerTransaction) await adopt();
           },
         });

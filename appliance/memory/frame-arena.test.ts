@@ -18,7 +18,7 @@ function keyOf(name: number): Int32Array {
 
 /** Publishes a chunk as a miss does, and lets go of it. False when no frame was to be had. */
 function put(arena: FrameArena, name: number, chunk = 0, lengthBytes = chunkBytes): boolean {
-  const frame = arena.allocate();
+  const frame = arena.allocate(chunkBytes);
   if (frame < 0) return false;
   arena.wholeFrame(frame).fill(name + chunk);
   arena.unpin(arena.publish(frame, keyOf(name), chunk, lengthBytes));
@@ -140,7 +140,7 @@ test("FrameArena never gives out a pinned frame, accounts for each frame and kee
         } else if (what === "unpin" && pins.length > 0) {
           arena.unpin(pins.splice(pick % pins.length, 1)[0]!.frame);
         } else if (what === "allocate") {
-          const frame = arena.allocate();
+          const frame = arena.allocate(chunkBytes);
           const inUse = new Set([...pins.map((pin) => pin.frame), ...allocated]);
           if (frame < 0) assert.equal(inUse.size, arena.frameCount, "-1 though a frame could be had");
           else {
@@ -162,8 +162,8 @@ test("FrameArena never gives out a pinned frame, accounts for each frame and kee
       }
       for (const { frame } of pins) arena.unpin(frame);
       for (const frame of allocated) arena.giveBack(frame);
-      for (let count = 0; count < arena.frameCount; count++) assert.notEqual(arena.allocate(), -1, "a frame was lost");
-      assert.equal(arena.allocate(), -1);
+      for (let count = 0; count < arena.frameCount; count++) assert.notEqual(arena.allocate(chunkBytes), -1, "a frame was lost");
+      assert.equal(arena.allocate(chunkBytes), -1);
     }),
     { numRuns: 300 },
   );
@@ -172,10 +172,10 @@ test("FrameArena never gives out a pinned frame, accounts for each frame and kee
 test("allocate() answers -1 when every frame is pinned, and gives a frame again after one unpin", () => {
   const arena = arenaOf(16);
   const pinned: number[] = [];
-  for (let name = 0; name < 16; name++) pinned.push(arena.publish(arena.allocate(), keyOf(name), 0, chunkBytes));
-  assert.equal(arena.allocate(), -1);
+  for (let name = 0; name < 16; name++) pinned.push(arena.publish(arena.allocate(chunkBytes), keyOf(name), 0, chunkBytes));
+  assert.equal(arena.allocate(chunkBytes), -1);
   arena.unpin(pinned[5]!);
-  assert.equal(arena.allocate(), pinned[5]);
+  assert.equal(arena.allocate(chunkBytes), pinned[5]);
   assert.ok(!holds(arena, 5));
 });
 
@@ -187,9 +187,9 @@ test("allocate() takes from the main queue at once when the small one is all pin
     for (let name = 0; name < 20; name++) for (let hit = 0; hit < 4; hit++) arena.unpin(arena.pinChunk(keyOf(name), 0));
   };
   heat();
-  const newcomer = arena.publish(arena.allocate(), keyOf(100), 0, chunkBytes);
+  const newcomer = arena.publish(arena.allocate(chunkBytes), keyOf(100), 0, chunkBytes);
   assert.ok(newcomer >= 0);
-  const second = arena.publish(arena.allocate(), keyOf(101), 0, chunkBytes);
+  const second = arena.publish(arena.allocate(chunkBytes), keyOf(101), 0, chunkBytes);
   assert.equal(arena.counts().small, 2, "the small queue is at its size, and pinned");
   for (let name = 0; name < 20; name++) {
     for (let hit = 0; hit < 3; hit++) {
@@ -197,7 +197,7 @@ test("allocate() takes from the main queue at once when the small one is all pin
       if (frame >= 0) arena.unpin(frame);
     }
   }
-  assert.notEqual(arena.allocate(), -1, "18 frames are free to go");
+  assert.notEqual(arena.allocate(chunkBytes), -1, "18 frames are free to go");
   arena.unpin(newcomer);
   arena.unpin(second);
 });
@@ -216,7 +216,7 @@ test("drop() makes a chunk unfindable at once, and its frame is used again when 
   arena.unpin(again);
   arena.unpin(frame);
   const taken: number[] = [];
-  for (let next = arena.allocate(); next >= 0; next = arena.allocate()) taken.push(next);
+  for (let next = arena.allocate(chunkBytes); next >= 0; next = arena.allocate(chunkBytes)) taken.push(next);
   assert.deepEqual(
     taken.sort((a, b) => a - b),
     [0, 1, 2, 3, 4, 5, 6, 7],
@@ -225,8 +225,8 @@ test("drop() makes a chunk unfindable at once, and its frame is used again when 
 
 test("publish() of a chunk that another thread has published meanwhile gives that frame, pinned, and frees the one that came too late", () => {
   const arena = arenaOf(8);
-  const first = arena.allocate();
-  const second = arena.allocate();
+  const first = arena.allocate(chunkBytes);
+  const second = arena.allocate(chunkBytes);
   assert.equal(arena.publish(first, keyOf(3), 9, 10), first);
   assert.equal(arena.publish(second, keyOf(3), 9, 10), first);
   assert.equal(arena.bytesOf(first).length, 10);
@@ -297,7 +297,8 @@ const stressSource = `
       let frame = random(4) === 0 ? arena.pinChunkSurely(key, chunk) : arena.pinChunk(key, chunk);
       if (frame >= 0) counts.hits++;
       else {
-        const mine = arena.allocate();
+        const length = lengthOf(name, chunk);
+        const mine = arena.allocate(length);
         if (mine < 0) {
           counts.short++;
           while (held.length > 0) arena.unpin(held.pop().frame);
@@ -309,7 +310,6 @@ const stressSource = `
           arena.giveBack(mine);
           continue;
         }
-        const length = lengthOf(name, chunk);
         for (let at = 0; at < length; at++) bytes[at] = byteOf(name, chunk, at);
         frame = arena.publish(mine, key, chunk, length);
         counts.fills++;
@@ -358,8 +358,8 @@ test("FrameArena never shows a pinned reader another chunk's bytes, and loses no
   const { free, small, main, pinned, frames, evictions } = arena.counts();
   assert.equal(pinned, 0);
   assert.equal(free + small + main, frames);
-  for (let count = 0; count < frames; count++) assert.notEqual(arena.allocate(), -1, "a frame was lost");
-  assert.equal(arena.allocate(), -1);
+  for (let count = 0; count < frames; count++) assert.notEqual(arena.allocate(chunkBytes), -1, "a frame was lost");
+  assert.equal(arena.allocate(chunkBytes), -1);
   // The test is only one when all of this has happened many times.
   assert.ok(totals.hits > 1000 && totals.fills > 1000 && evictions > 1000, JSON.stringify({ ...totals, evictions }));
 });
@@ -375,7 +375,7 @@ test("takeBackPins() takes back what this thread still holds, and leaves the pin
   crashed.unpin(crashed.pinChunk(keyOf(2), 0));
   // Pinned by the fill worker for the thread that asked.
   crashed.adoptPin(other.pinChunk(keyOf(3), 0));
-  const filling = crashed.allocate();
+  const filling = crashed.allocate(chunkBytes);
   assert.deepEqual(crashed.held(), { pins: 5, frames: 1 });
   assert.equal(crashed.takeBackPins(), 5);
   assert.deepEqual(crashed.held(), { pins: 0, frames: 1 });
@@ -390,7 +390,7 @@ test("FrameArena shows an arriving frame to whom it is handed, byte mark by byte
   const memory = allocateFrameArena({ ramBytes: 8 * 64, chunkBytes: 64 });
   const [filler, reader] = [new FrameArena(memory), new FrameArena(memory)];
   const key = Int32Array.of(1, 2, 3, 4);
-  const frame = filler.allocate();
+  const frame = filler.allocate(chunkBytes);
   filler.beginArrival(frame);
   filler.pinAgain(frame);
   reader.adoptPin(frame);
@@ -413,21 +413,21 @@ test("FrameArena keeps a frame whose rest does not come for its readers, and tak
   const arena = new FrameArena(memory);
   for (const ending of ["abandoned", "second"] as const) {
     const key = Int32Array.of(ending.length, 2, 3, 4);
-    const frame = arena.allocate();
+    const frame = arena.allocate(chunkBytes);
     arena.beginArrival(frame);
     arena.setArrived(frame, 64);
     arena.pinAgain(frame);
     arena.bytesOf(frame).fill(7);
     if (ending === "abandoned") arena.abandonArrival(frame);
     else {
-      const other = arena.publish(arena.allocate(), key, 0, 64);
+      const other = arena.publish(arena.allocate(chunkBytes), key, 0, 64);
       assert.equal(arena.endArrival(frame, key, 0), other, "the chunk has come another way");
       arena.unpin(other);
       arena.unpin(other);
     }
     // Every other frame is used over and over: the one that is read stays as it is.
     for (let count = 0; count < 100; count++) {
-      const next = arena.allocate();
+      const next = arena.allocate(chunkBytes);
       assert.notEqual(next, frame);
       arena.wholeFrame(next).fill(count);
       arena.unpin(arena.publish(next, Int32Array.of(9, 9, 9, count), 1, 64));
@@ -436,7 +436,7 @@ test("FrameArena keeps a frame whose rest does not come for its readers, and tak
     arena.unpin(frame);
     const seen = new Set<number>();
     for (let count = 0; count < 100; count++) {
-      const next = arena.allocate();
+      const next = arena.allocate(chunkBytes);
       seen.add(next);
       arena.unpin(arena.publish(next, Int32Array.of(8, 8, 8, count), 1, 64));
     }

@@ -25,106 +25,115 @@
 // made sure of under the lock before anyone goes to a disk for it. Everything but finding, pinning and unpinning
 // happens under the one lock; it is held for microseconds, on misses only.
 //
-// Replacement is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP '23): a tenth of the frames
+// The memory is blocks of one full chunk. A block is whole, or cut into 2, 4, … 256 frames of one size for short chunks (frame-layout.ts).
+// Every frame that a block could be cut into has words of its own, so all of the above holds for small frames as it does for whole ones. A
+// block changes its size under the lock:
+//
+//   reader                                             whoever moves the block (holds the lock)
+//                                                      1. CAS(pins[f], 0, -1) for every published frame f of the block. One that fails
+//                                                         undoes the others (pins[f] = 0), and the block stays as it is
+//                                                      2. takes each f out of its chain and its queue
+//                                                      3. the numbers of the other size get pins = -1, and are free
+//   4. has walked to f before 2; CAS(pins[f], p, p + 1)
+//      fails, since p is -1: a miss, as above. Nobody
+//      sets it to anything else before the block is cut
+//      into f's size again, and f is published
+//
+// So at any time the frames of one size only of a block can be pinned: two frames that share bytes are never both read or filled. What step 1
+// undoes may be missed by a reader at that moment, who then asks a disk for nothing: `publish` finds that the chunk is there.
+//
+// A size that has no frame free takes a free block. When there is none, chunks of its own size give way, unless those of another size stay
+// more than twice as long: then a block of that size does. So memory follows what is asked for.
+//
+// Replacement within a size is S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP '23): a tenth of the frames
 // are a small queue for newcomers, the rest is the main queue, and a ghost table remembers who left the small queue.
 import { chunkHashOf } from "../chunk-hash.js";
-import { allocatePages } from "./page-memory.js";
+import {
+  arenaWords,
+  blockOfFrame,
+  firstFrameOf,
+  frameCountOf,
+  reserveArenaMemory,
+  sizeOfFrame,
+  wordsPerSize,
+  type FrameArenaMemory,
+  type FrameArenaOptions,
+} from "./frame-layout.js";
 
-const headerWords = 16;
+export { frameCountMin, type FrameArenaMemory } from "./frame-layout.js";
+
 const lockWord = 0;
-const freeHeadWord = 1;
-const freeCountWord = 2;
-const ghostClockWord = 3;
+const freeBlockWord = 1;
+const freeBlockCountWord = 2;
 const evictionsWord = 4;
-/** Head, tail and count of each of the two queues. */
-const smallQueue = 8;
-const mainQueue = 11;
+/** Of each size: head, tail and count of three queues, and what follows. */
+const freeQueue = 0;
+const smallQueue = 3;
+const mainQueue = 6;
+const blocksWord = 9;
+const ghostClockWord = 10;
+/** Evictions, halved now and then: against the frames of its size they tell how long a chunk stays. */
+const evictedLatelyWord = 11;
+/** Evictions since it was last looked at whether another size has memory to give. */
+const evictedSinceLookWord = 12;
 
 const none = -1;
 const owned = -1;
 /** In `chunkOf`: the frame was dropped while someone read it; it is freed when its turn comes. */
 const dropped = -1;
+/** Where a frame is, for whoever holds the lock: in no list, or in the queue of that number less one. */
+const nowhere = 0;
 /** S3-FIFO counts hits of a frame up to this. */
 const heatMax = 3;
-/** A lock-free walk gives up after this many frames; chains are of length 1 on average. */
-const walkFramesMax = 32;
-/** One SharedArrayBuffer holds at most this much, so that no view passes V8's limits. */
-const bankBytesMax = 2 ** 30;
-const frameCountMax = 2 ** 24;
-const pageBytes = 4096;
-
-/** What threads hand to each other to share one arena. */
-export interface FrameArenaMemory {
-  readonly chunkBytes: number;
-  readonly frameCount: number;
-  readonly framesPerBank: number;
-  readonly frameStrideBytes: number;
-  readonly bucketCount: number;
-  readonly table: SharedArrayBuffer;
-  readonly banks: readonly SharedArrayBuffer[];
-  /** Every frame begins at a page and is made of whole pages: a disk can write into it past the page cache. */
-  readonly atPages: boolean;
-}
-
-export interface FrameArenaOptions {
-  /** Memory for chunks; the table needs about 60 bytes a frame more. */
-  ramBytes: number;
-  chunkBytes: number;
-}
-
-/** Frames are never fewer than this, or a handful of slow clients could pin them all. */
-export const frameCountMin = 8;
+/** A lock-free walk gives up after this many frames; chains are of length 1 on average when most chunks are whole. */
+const walkFramesMax = 64;
+/** A size whose chunks stay this much shorter than those of another gets a block from it. */
+const shorterStayMax = 2;
+/** Evictions are halved when they have gone this often through all frames of a size: the shares follow what was asked for lately. */
+const turnsMax = 4;
+/** So many blocks of a size are tried, one of whose frames is pinned, before another size is asked to give. */
+const blockTriesMax = 4;
+/** Of all blocks, this part is not cut, and at least so many, so that small frames that slow clients pin cannot keep whole chunks out. */
+const wholeShareMin = 1 / 8;
+const wholeBlocksMin = 8;
 
 /** Reserves the memory of an arena. Pages are taken from the system when they are first written. */
-export function allocateFrameArena({ ramBytes, chunkBytes }: FrameArenaOptions): FrameArenaMemory {
-  const frameStrideBytes = Math.ceil(chunkBytes / 64) * 64;
-  const frameCount = Math.min(frameCountMax, Math.max(frameCountMin, Math.floor(ramBytes / frameStrideBytes)));
-  const framesPerBank = Math.max(1, Math.min(frameCount, Math.floor(bankBytesMax / frameStrideBytes)));
-  const banks: SharedArrayBuffer[] = [];
-  let atPages = chunkBytes % pageBytes === 0;
-  for (let left = frameCount; left > 0; left -= framesPerBank) {
-    const bankBytes = Math.min(left, framesPerBank) * frameStrideBytes;
-    const bank = atPages ? allocatePages(bankBytes) : { memory: new SharedArrayBuffer(bankBytes), atPage: false };
-    atPages &&= bank.atPage;
-    banks.push(bank.memory);
-  }
-  let bucketCount = 16;
-  while (bucketCount < frameCount) bucketCount *= 2;
-  const words = headerWords + 11 * frameCount + 3 * bucketCount;
-  const memory = {
-    chunkBytes,
-    frameCount,
-    framesPerBank,
-    frameStrideBytes,
-    bucketCount,
-    table: new SharedArrayBuffer(words * 4),
-    banks,
-    atPages,
-  };
+export function allocateFrameArena(options: FrameArenaOptions): FrameArenaMemory {
+  const memory = reserveArenaMemory(options);
   FrameArena.initialise(memory);
   return memory;
 }
 
-/** Counts of an arena, for metrics. */
-export interface FrameArenaCounts {
+/** Frames of one size, or of all. */
+export interface FrameCounts {
   frames: number;
   free: number;
   small: number;
   main: number;
   pinned: number;
+}
+
+/** Counts of an arena, for metrics. Memory that is not cut yet counts as free whole frames. */
+export interface FrameArenaCounts extends FrameCounts {
   evictions: number;
+  /** Of the frames that hold a chunk, or are being filled with one. */
+  usedBytes: number;
+  sizes: (FrameCounts & { frameBytes: number; blocks: number })[];
 }
 
 /** One thread's view of the shared arena. */
 export class FrameArena {
   readonly chunkBytes: number;
+  /** Whole frames that the memory has room for. */
   readonly frameCount: number;
   readonly #memory: FrameArenaMemory;
   readonly #words: Int32Array;
   readonly #pins: Int32Array;
   readonly #heat: Int32Array;
-  /** The next frame of the same queue, or of the free list. */
+  /** The next and the previous frame of the same queue. */
   readonly #next: Int32Array;
+  readonly #previous: Int32Array;
+  readonly #where: Int32Array;
   /** The next frame of the same bucket. */
   readonly #chain: Int32Array;
   readonly #hash: Int32Array;
@@ -132,54 +141,65 @@ export class FrameArena {
   readonly #chunk: Int32Array;
   /** Four words a frame. */
   readonly #key: Int32Array;
+  /** The size into which a block is cut; -1: into none, it is free. */
+  readonly #blockSize: Int32Array;
+  readonly #nextFreeBlock: Int32Array;
   readonly #buckets: Int32Array;
   readonly #ghostHash: Int32Array;
   readonly #ghostTime: Int32Array;
-  readonly #smallTarget: number;
+  readonly #wholeBlocksMin: number;
   /** Pins that this thread has put and not taken back, by frame; and frames that it has for itself. For the day it crashes. */
   readonly #myPins: Int32Array;
   readonly #myFrames = new Set<number>();
-  /** This thread's views of the frames, made when first asked for. */
+  /** This thread's views of whole frames, made when first asked for. */
   readonly #views: Uint8Array[] = [];
 
   constructor(memory: FrameArenaMemory) {
+    const { blockCount, bucketCount, frameBytes, table } = memory;
     this.#memory = memory;
     this.chunkBytes = memory.chunkBytes;
-    this.frameCount = memory.frameCount;
-    let at = headerWords;
+    this.frameCount = blockCount;
+    let at = 0;
     const take = (count: number) => {
-      const part = new Int32Array(memory.table, at * 4, count);
+      const part = new Int32Array(table, at * 4, count);
       at += count;
       return part;
     };
-    this.#words = new Int32Array(memory.table, 0, headerWords);
-    this.#pins = take(memory.frameCount);
-    this.#heat = take(memory.frameCount);
-    this.#next = take(memory.frameCount);
-    this.#chain = take(memory.frameCount);
-    this.#hash = take(memory.frameCount);
-    this.#length = take(memory.frameCount);
-    this.#chunk = take(memory.frameCount);
-    this.#key = take(memory.frameCount * 4);
-    this.#buckets = take(memory.bucketCount);
-    this.#ghostHash = take(memory.bucketCount);
-    this.#ghostTime = take(memory.bucketCount);
-    this.#myPins = new Int32Array(memory.frameCount);
-    this.#smallTarget = Math.max(1, Math.floor(memory.frameCount / 10));
+    const frames = frameCountOf(blockCount, frameBytes.length);
+    this.#words = take(arenaWords + wordsPerSize * frameBytes.length);
+    this.#blockSize = take(blockCount);
+    this.#nextFreeBlock = take(blockCount);
+    this.#buckets = take(bucketCount);
+    this.#ghostHash = take(bucketCount);
+    this.#ghostTime = take(bucketCount);
+    this.#pins = take(frames);
+    this.#heat = take(frames);
+    this.#next = take(frames);
+    this.#previous = take(frames);
+    this.#where = take(frames);
+    this.#chain = take(frames);
+    this.#hash = take(frames);
+    this.#length = take(frames);
+    this.#chunk = take(frames);
+    this.#key = take(frames * 4);
+    this.#myPins = new Int32Array(frames);
+    this.#wholeBlocksMin = Math.min(Math.floor(blockCount / 2), Math.max(wholeBlocksMin, Math.floor(blockCount * wholeShareMin)));
   }
 
-  /** Puts every frame of new memory into the free list. */
+  /** Makes every block of new memory free. */
   static initialise(memory: FrameArenaMemory): void {
     const arena = new FrameArena(memory);
-    arena.#pins.fill(owned);
     arena.#buckets.fill(none);
     arena.#ghostTime.fill(-(2 ** 30));
-    for (let frame = 0; frame < memory.frameCount; frame++) arena.#next[frame] = frame + 1 < memory.frameCount ? frame + 1 : none;
-    arena.#words[freeHeadWord] = 0;
-    arena.#words[freeCountWord] = memory.frameCount;
-    for (const queue of [smallQueue, mainQueue]) {
-      arena.#words[queue] = none;
-      arena.#words[queue + 1] = none;
+    arena.#blockSize.fill(none);
+    for (let block = 0; block < memory.blockCount; block++) arena.#nextFreeBlock[block] = block + 1 < memory.blockCount ? block + 1 : none;
+    arena.#words[freeBlockWord] = 0;
+    arena.#words[freeBlockCountWord] = memory.blockCount;
+    for (let size = 0; size < memory.frameBytes.length; size++) {
+      for (const queue of [freeQueue, smallQueue, mainQueue]) {
+        arena.#words[wordOf(size, queue)] = none;
+        arena.#words[wordOf(size, queue) + 1] = none;
+      }
     }
   }
 
@@ -249,21 +269,23 @@ export class FrameArena {
   }
 
   /**
-   * A frame for the caller alone to fill, or -1 when every frame is pinned. The caller ends with `publish` or `giveBack`.
+   * A frame of `lengthBytes` or more for the caller alone to fill, or -1 when every frame that could serve is pinned. The caller ends with
+   * `publish` or `giveBack`.
    */
-  allocate(): number {
+  allocate(lengthBytes: number): number {
     this.#lock();
     try {
-      const frame = this.#words[freeHeadWord]!;
-      if (frame !== none) {
-        this.#words[freeHeadWord] = this.#next[frame]!;
-        this.#words[freeCountWord]!--;
+      const { frameBytes } = this.#memory;
+      let size = frameBytes.length - 1;
+      while (size > 0 && frameBytes[size]! < lengthBytes) size--;
+      // When nothing of the best size can be had, a larger frame is better than none.
+      for (; size >= 0; size--) {
+        const frame = this.#allocateOf(size);
+        if (frame === none) continue;
         this.#myFrames.add(frame);
         return frame;
       }
-      const evicted = this.#evict();
-      if (evicted !== none) this.#myFrames.add(evicted);
-      return evicted;
+      return none;
     } finally {
       this.#unlock();
     }
@@ -301,7 +323,8 @@ export class FrameArena {
       const bucket = hash & (this.#memory.bucketCount - 1);
       this.#chain[frame] = this.#buckets[bucket]!;
       Atomics.store(this.#buckets, bucket, frame);
-      this.#append(this.#wasSeenLately(hash) ? mainQueue : smallQueue, frame);
+      const size = sizeOfFrame(this.#memory.blockCount, frame);
+      this.#append(size, this.#wasSeenLately(size, hash) ? mainQueue : smallQueue, frame);
       return frame;
     } finally {
       this.#unlock();
@@ -348,7 +371,8 @@ export class FrameArena {
       const bucket = hash & (this.#memory.bucketCount - 1);
       this.#chain[frame] = this.#buckets[bucket]!;
       Atomics.store(this.#buckets, bucket, frame);
-      this.#append(this.#wasSeenLately(hash) ? mainQueue : smallQueue, frame);
+      const size = sizeOfFrame(this.#memory.blockCount, frame);
+      this.#append(size, this.#wasSeenLately(size, hash) ? mainQueue : smallQueue, frame);
       return frame;
     } finally {
       this.#unlock();
@@ -376,35 +400,72 @@ export class FrameArena {
     }
   }
 
-  /** The valid bytes of a pinned frame; the same view is given again, so it must not outlive the pin. */
+  /** The valid bytes of a pinned frame. The view must not outlive the pin: the same one may be given again. */
   bytesOf(frame: number): Uint8Array {
-    const whole = this.wholeFrame(frame);
     const length = Atomics.load(this.#length, frame);
+    if (frame >= this.frameCount) return this.#viewOf(frame, length);
+    const whole = this.wholeFrame(frame);
     return length === whole.length ? whole : whole.subarray(0, length);
   }
 
   /** All bytes of a frame, for the thread that fills it. */
   wholeFrame(frame: number): Uint8Array {
+    // Views of smaller frames are not kept: there may be millions, and one costs more than a hundred bytes.
+    if (frame >= this.frameCount) return this.#viewOf(frame, this.#memory.frameBytes[sizeOfFrame(this.frameCount, frame)]!);
     let view = this.#views[frame];
     if (view === undefined) {
-      const { banks, framesPerBank, frameStrideBytes, chunkBytes } = this.#memory;
-      const bank = Math.floor(frame / framesPerBank);
-      view = new Uint8Array(banks[bank]!, (frame - bank * framesPerBank) * frameStrideBytes, chunkBytes);
+      view = this.#viewOf(frame, this.chunkBytes);
       this.#views[frame] = view;
     }
     return view;
   }
 
+  #viewOf(frame: number, lengthBytes: number): Uint8Array {
+    const { banks, blockCount, blocksPerBank, blockStrideBytes, frameBytes } = this.#memory;
+    const size = sizeOfFrame(blockCount, frame);
+    const block = blockOfFrame(blockCount, frame);
+    const inBlockBytes = size === 0 ? 0 : (frame - firstFrameOf(blockCount, block, size)) * frameBytes[size]!;
+    const bank = Math.floor(block / blocksPerBank);
+    return new Uint8Array(banks[bank]!, (block - bank * blocksPerBank) * blockStrideBytes + inBlockBytes, lengthBytes);
+  }
+
+  /** What part of a whole frame this one takes. */
+  shareOf(frame: number): number {
+    return 2 ** -sizeOfFrame(this.frameCount, frame);
+  }
+
   counts(): FrameArenaCounts {
-    let pinned = 0;
-    for (let frame = 0; frame < this.frameCount; frame++) if (this.#pins[frame]! > 0) pinned++;
+    const { blockCount, frameBytes } = this.#memory;
+    const sizes = frameBytes.map((bytes, size) => {
+      const of = (word: number) => this.#words[wordOf(size, word)]!;
+      const blocks = of(blocksWord);
+      return {
+        frameBytes: bytes,
+        blocks,
+        frames: blocks * 2 ** size,
+        free: of(freeQueue + 2),
+        small: of(smallQueue + 2),
+        main: of(mainQueue + 2),
+        pinned: 0,
+      };
+    });
+    for (let block = 0; block < blockCount; block++) {
+      const size = this.#blockSize[block]!;
+      if (size < 0) continue;
+      const first = firstFrameOf(blockCount, block, size);
+      for (let frame = first; frame < first + 2 ** size; frame++) if (this.#pins[frame]! > 0) sizes[size]!.pinned++;
+    }
+    const sum = (count: (of: (typeof sizes)[number]) => number) => sizes.reduce((total, of) => total + count(of), 0);
+    const freeBlocks = this.#words[freeBlockCountWord]!;
     return {
-      frames: this.frameCount,
-      free: this.#words[freeCountWord]!,
-      small: this.#words[smallQueue + 2]!,
-      main: this.#words[mainQueue + 2]!,
-      pinned,
+      frames: sum(({ frames }) => frames) + freeBlocks,
+      free: sum(({ free }) => free) + freeBlocks,
+      small: sum(({ small }) => small),
+      main: sum(({ main }) => main),
+      pinned: sum(({ pinned }) => pinned),
       evictions: this.#words[evictionsWord]! >>> 0,
+      usedBytes: sum((of) => (of.frames - of.free) * of.frameBytes),
+      sizes,
     };
   }
 
@@ -446,42 +507,150 @@ export class FrameArena {
     return frame;
   }
 
-  /** Takes the next frame by S3-FIFO that no one has pinned; -1 when there is none. */
-  #evict(): number {
+  #allocateOf(size: number): number {
+    const free = this.#takeFirst(size, freeQueue);
+    if (free !== none) return free;
+    const block = this.#takeFreeBlock(size);
+    if (block !== none) return this.#cut(block, size);
+    if (this.#isShort(size)) {
+      const given = this.#takeBlock(size, this.#stayOf(size) * shorterStayMax);
+      if (given !== none) return this.#cut(given, size);
+    }
+    const evicted = this.#evict(size);
+    if (evicted !== none) return evicted;
+    // Every frame of this size is pinned.
+    const given = this.#takeBlock(size, 0);
+    return given === none ? none : this.#cut(given, size);
+  }
+
+  /** Whether it is time to look if other sizes have memory to give: once for each block's worth of chunks that gave way. */
+  #isShort(size: number): boolean {
+    if (this.#memory.frameBytes.length === 1) return false;
+    if (this.#wordsOf(size, blocksWord) === 0) return true;
+    if (this.#wordsOf(size, evictedSinceLookWord) < 2 ** size) return false;
+    this.#words[wordOf(size, evictedSinceLookWord)] = 0;
+    return true;
+  }
+
+  /** How long chunks stay in frames of a size, as a number to compare: frames for each eviction of late. */
+  #stayOf(size: number): number {
+    return (this.#wordsOf(size, blocksWord) * 2 ** size) / Math.max(this.#wordsOf(size, evictedLatelyWord), 1 / 1024);
+  }
+
+  #takeFreeBlock(size: number): number {
+    const block = this.#words[freeBlockWord]!;
+    if (block === none || !this.#mayHaveBlock(size, none)) return none;
+    this.#words[freeBlockWord] = this.#nextFreeBlock[block]!;
+    this.#words[freeBlockCountWord]!--;
+    return block;
+  }
+
+  /** Blocks that may be whole frames stay above a minimum, free ones included. */
+  #mayHaveBlock(size: number, from: number): boolean {
+    if (size === 0 || from > 0) return true;
+    return this.#wordsOf(0, blocksWord) + this.#words[freeBlockCountWord]! > this.#wholeBlocksMin;
+  }
+
+  /** A block of the size whose chunks stay longest, and longer than `stayMin`; -1 when none can be had. */
+  #takeBlock(forSize: number, stayMin: number): number {
+    const givers: { size: number; stay: number }[] = [];
+    for (let size = 0; size < this.#memory.frameBytes.length; size++) {
+      const stay = this.#stayOf(size);
+      if (size !== forSize && this.#wordsOf(size, blocksWord) > 0 && stay > stayMin && this.#mayHaveBlock(forSize, size))
+        givers.push({ size, stay });
+    }
+    for (const { size } of givers.sort((a, b) => b.stay - a.stay)) {
+      for (let tries = 0; tries < blockTriesMax; tries++) {
+        let frame = tries === 0 ? this.#wordsOf(size, freeQueue) : none;
+        if (frame === none) {
+          frame = this.#evict(size);
+          if (frame === none) break;
+          this.#free(frame);
+        }
+        const block = blockOfFrame(this.#memory.blockCount, frame);
+        if (this.#clearBlock(block, size)) return block;
+      }
+    }
+    return none;
+  }
+
+  /** Takes all frames of a block out of use. False, and everything as it was, when one of them is pinned or being filled. */
+  #clearBlock(block: number, size: number): boolean {
+    const first = firstFrameOf(this.#memory.blockCount, block, size);
+    const end = first + 2 ** size;
+    for (let frame = first; frame < end; frame++) {
+      if (this.#where[frame] === freeQueue + 1) continue;
+      if (this.#where[frame] !== nowhere && Atomics.compareExchange(this.#pins, frame, 0, owned) === 0) continue;
+      while (--frame >= first) if (this.#where[frame] !== freeQueue + 1) Atomics.store(this.#pins, frame, 0);
+      return false;
+    }
+    for (let frame = first; frame < end; frame++) {
+      const queue = this.#where[frame]! - 1;
+      this.#unlink(size, frame);
+      if (queue !== freeQueue && this.#chunk[frame] !== dropped) this.#noteEvicted(size, queue, frame);
+      this.#chunk[frame] = dropped;
+    }
+    this.#words[wordOf(size, blocksWord)]!--;
+    this.#blockSize[block] = none;
+    return true;
+  }
+
+  /** Makes a block frames of that size; the answer is the first of them, for the caller, and the others are free. */
+  #cut(block: number, size: number): number {
+    const first = firstFrameOf(this.#memory.blockCount, block, size);
+    for (let frame = first + 2 ** size - 1; frame > first; frame--) this.#free(frame);
+    this.#chunk[first] = dropped;
+    Atomics.store(this.#pins, first, owned);
+    this.#blockSize[block] = size;
+    this.#words[wordOf(size, blocksWord)]!++;
+    return first;
+  }
+
+  /** Takes the next frame of a size by S3-FIFO that no one has pinned; -1 when there is none. */
+  #evict(size: number): number {
+    const frames = this.#wordsOf(size, blocksWord) * 2 ** size;
+    const smallTarget = smallTargetOf(frames);
     // Frames passed over in a row because they are pinned. When those are the whole of a queue, the other one has to give.
     let smallPinned = 0;
     let mainPinned = 0;
     // Each frame may be passed over for its heat up to heatMax times, and once for being pinned.
-    for (let steps = this.frameCount * (heatMax + 2); steps > 0; steps--) {
-      const smallCount = this.#words[smallQueue + 2]!;
+    for (let steps = frames * (heatMax + 2); steps > 0; steps--) {
+      const smallCount = this.#wordsOf(size, smallQueue + 2);
       const smallGives = smallPinned < smallCount;
-      const mainGives = mainPinned < this.#words[mainQueue + 2]!;
+      const mainGives = mainPinned < this.#wordsOf(size, mainQueue + 2);
       if (!smallGives && !mainGives) return none;
-      const queue = smallGives && (smallCount >= this.#smallTarget || !mainGives) ? smallQueue : mainQueue;
-      const frame = this.#takeFirst(queue);
+      const queue = smallGives && (smallCount >= smallTarget || !mainGives) ? smallQueue : mainQueue;
+      const frame = this.#takeFirst(size, queue);
       if (this.#chunk[frame] !== dropped) {
         const heat = this.#heat[frame]!;
         if (queue === smallQueue ? heat > 1 : heat > 0) {
           this.#heat[frame] = queue === smallQueue ? 0 : heat - 1;
-          this.#append(mainQueue, frame);
+          this.#append(size, mainQueue, frame);
           mainPinned = 0;
           continue;
         }
       }
       if (Atomics.compareExchange(this.#pins, frame, 0, owned) !== 0) {
-        this.#append(queue, frame);
+        this.#append(size, queue, frame);
         if (queue === smallQueue) smallPinned++;
         else mainPinned++;
         continue;
       }
-      if (this.#chunk[frame] !== dropped) {
-        this.#unchain(frame);
-        if (queue === smallQueue) this.#rememberGhost(this.#hash[frame]!);
-        this.#words[evictionsWord]!++;
-      }
+      if (this.#chunk[frame] !== dropped) this.#noteEvicted(size, queue, frame);
       return frame;
     }
     return none;
+  }
+
+  /** Makes a chunk unfindable whose frame is owned and in no queue any more. */
+  #noteEvicted(size: number, queue: number, frame: number): void {
+    this.#unchain(frame);
+    if (queue === smallQueue) this.#rememberGhost(size, this.#hash[frame]!);
+    this.#words[evictionsWord]!++;
+    this.#words[wordOf(size, evictedSinceLookWord)]!++;
+    const lately = ++this.#words[wordOf(size, evictedLatelyWord)]!;
+    if (lately <= turnsMax * this.#wordsOf(size, blocksWord) * 2 ** size) return;
+    for (let other = 0; other < this.#memory.frameBytes.length; other++) this.#words[wordOf(other, evictedLatelyWord)]! >>= 1;
   }
 
   #unchain(frame: number): void {
@@ -498,49 +667,72 @@ export class FrameArena {
   #free(frame: number): void {
     this.#chunk[frame] = dropped;
     Atomics.store(this.#pins, frame, owned);
-    this.#next[frame] = this.#words[freeHeadWord]!;
-    this.#words[freeHeadWord] = frame;
-    this.#words[freeCountWord]!++;
+    // Last in, first out: what was used a moment ago is in the processor's caches.
+    const queue = wordOf(sizeOfFrame(this.#memory.blockCount, frame), freeQueue);
+    const head = this.#words[queue]!;
+    this.#where[frame] = freeQueue + 1;
+    this.#previous[frame] = none;
+    this.#next[frame] = head;
+    if (head === none) this.#words[queue + 1] = frame;
+    else this.#previous[head] = frame;
+    this.#words[queue] = frame;
+    this.#words[queue + 2]!++;
   }
 
   /** Takes the caller's pin off a frame that nobody finds. Those who read it go on: then its turn to be freed comes in the queue. */
   #letGo(frame: number): void {
     this.#myPins[frame]!--;
     if (Atomics.compareExchange(this.#pins, frame, 1, owned) === 1) return this.#free(frame);
-    this.#append(smallQueue, frame);
+    this.#append(sizeOfFrame(this.#memory.blockCount, frame), smallQueue, frame);
     Atomics.sub(this.#pins, frame, 1);
   }
 
-  #append(queue: number, frame: number): void {
+  #append(size: number, queue: number, frame: number): void {
+    const at = wordOf(size, queue);
+    const tail = this.#words[at + 1]!;
+    this.#where[frame] = queue + 1;
     this.#next[frame] = none;
-    const tail = this.#words[queue + 1]!;
-    if (tail === none) this.#words[queue] = frame;
+    this.#previous[frame] = tail;
+    if (tail === none) this.#words[at] = frame;
     else this.#next[tail] = frame;
-    this.#words[queue + 1] = frame;
-    this.#words[queue + 2]!++;
+    this.#words[at + 1] = frame;
+    this.#words[at + 2]!++;
   }
 
-  #takeFirst(queue: number): number {
-    const frame = this.#words[queue]!;
-    if (frame === none) return none;
-    const next = this.#next[frame]!;
-    this.#words[queue] = next;
-    if (next === none) this.#words[queue + 1] = none;
-    this.#words[queue + 2]!--;
+  #takeFirst(size: number, queue: number): number {
+    const frame = this.#wordsOf(size, queue);
+    if (frame !== none) this.#unlink(size, frame);
     return frame;
   }
 
-  #rememberGhost(hash: number): void {
-    const place = hash & (this.#memory.bucketCount - 1);
-    this.#ghostHash[place] = hash;
-    this.#ghostTime[place] = this.#words[ghostClockWord]!++;
+  /** Takes a frame out of the queue that it is in. */
+  #unlink(size: number, frame: number): void {
+    const at = wordOf(size, this.#where[frame]! - 1);
+    const [previous, next] = [this.#previous[frame]!, this.#next[frame]!];
+    if (previous === none) this.#words[at] = next;
+    else this.#next[previous] = next;
+    if (next === none) this.#words[at + 1] = previous;
+    else this.#previous[next] = previous;
+    this.#words[at + 2]!--;
+    this.#where[frame] = nowhere;
   }
 
-  /** As many leavers of the small queue are remembered as the main queue has frames. */
-  #wasSeenLately(hash: number): boolean {
+  #rememberGhost(size: number, hash: number): void {
     const place = hash & (this.#memory.bucketCount - 1);
-    const ageEvictions = (this.#words[ghostClockWord]! - this.#ghostTime[place]!) | 0;
-    return this.#ghostHash[place] === hash && ageEvictions >= 0 && ageEvictions <= this.frameCount - this.#smallTarget;
+    this.#ghostHash[place] = hash;
+    this.#ghostTime[place] = this.#words[wordOf(size, ghostClockWord)]!++;
+  }
+
+  /** As many leavers of the small queue are remembered as the main queue has frames. A chunk's size does not change, so its clock is one. */
+  #wasSeenLately(size: number, hash: number): boolean {
+    const frames = this.#wordsOf(size, blocksWord) * 2 ** size;
+    const place = hash & (this.#memory.bucketCount - 1);
+    const ageEvictions = (this.#wordsOf(size, ghostClockWord) - this.#ghostTime[place]!) | 0;
+    return this.#ghostHash[place] === hash && ageEvictions >= 0 && ageEvictions <= frames - smallTargetOf(frames);
+  }
+
+  #wordsOf(size: number, word: number): number {
+    return this.#words[wordOf(size, word)]!;
   }
 
   // The lock is the three-state mutex of Drepper, "Futexes Are Tricky": 0 free, 1 taken, 2 taken and someone sleeps.
@@ -556,6 +748,14 @@ export class FrameArena {
   #unlock(): void {
     if (Atomics.exchange(this.#words, lockWord, 0) === 2) Atomics.notify(this.#words, lockWord, 1);
   }
+}
+
+function wordOf(size: number, word: number): number {
+  return arenaWords + size * wordsPerSize + word;
+}
+
+function smallTargetOf(frames: number): number {
+  return Math.max(1, Math.floor(frames / 10));
 }
 
 function hashOf(key: Int32Array, chunk: number): number {

@@ -2,7 +2,7 @@
 import { counterPlace } from "../counters.js";
 import type { ChunkHits } from "../disk/chunk-hits.js";
 import type { DiskSet } from "../disk/disk-set.js";
-import { slotHeaderBytes } from "../disk/slot-header.js";
+import { slotShapeOf, type SlabGeometry } from "../disk/slab-geometry.js";
 import type { SlotReader } from "../disk/slot-reader.js";
 import type { FillFailure } from "../fill-messages.js";
 import type { ChunkIndex, SlotPlace } from "../index/chunk-index.js";
@@ -38,6 +38,7 @@ export interface ChunkGetterOptions {
   disks: DiskSet;
   fill: FillClient;
   /** What happens to a chunk that no disk holds. */
+  geometry: SlabGeometry;
   miss: "fill" | "redirect" | "reject";
   /** Told of every chunk that a request used: what disks evict goes by it. */
   hits: ChunkHits;
@@ -172,21 +173,22 @@ export class ChunkGetter {
     finish: (outcome: ChunkOutcome) => void,
     fail: (why: "wrong" | "sick") => void,
   ): void {
-    const { arena, chunkBytes, counters, fill, reader } = this.#options;
+    const { arena, chunkBytes, counters, fill, geometry, reader } = this.#options;
     const lengthBytes = chunkLengthOf(object.record.sizeBytes, chunkBytes, chunk);
+    const { headerBytes } = slotShapeOf(geometry, lengthBytes, object.record);
     let frame = -1;
     // Taken when the read begins: reads that wait for a slow disk must not hold the frames that the reads of others need.
     const into = () => {
-      frame = arena.allocate();
+      frame = arena.allocate(lengthBytes);
       return frame < 0 ? undefined : arena.wholeFrame(frame);
     };
     const giveBack = () => {
       if (frame >= 0) arena.giveBack(frame);
     };
     // A late read may still write into its frame, so nobody gets that frame until the read has ended.
-    reader.read({ ...place, objectKey: object.key, chunk, lengthBytes, into, evenSuspect, onLateEnd: giveBack }, (outcome) => {
+    reader.read({ ...place, objectKey: object.key, chunk, lengthBytes, headerBytes, into, evenSuspect, onLateEnd: giveBack }, (outcome) => {
       if (outcome === "ok") {
-        counters[counterPlace.diskReadBytes]! += slotHeaderBytes + lengthBytes;
+        counters[counterPlace.diskReadBytes]! += headerBytes + lengthBytes;
         return finish({ frame: arena.publish(frame, object.keyWords, chunk, lengthBytes), from: "disk" });
       }
       if (outcome === "late") return fail("sick");

@@ -29,7 +29,7 @@ export const largeIndex: FigureMaker = {
         "byte of a chunk that came from its slot. Memory: after that, and after the free slots of all disks were read and a load was served.",
     );
     figure.method(
-      "Lookups: single ones at random, in a process of its own with the index in the page cache. Rebuild: from headers of slots of 4 KiB chunks.",
+      "Lookups: single ones at random, in the bench's process, with the index in the page cache. Rebuild: from headers of slots of 4 KiB chunks.",
     );
     await writeObjectFiles(files, objects);
     const start = () => ApplianceUnderTest.start({ folder: run.scratch, ramBytes, disks, upstreamUrl: `file://${files}/`, cores: null });

@@ -9,8 +9,8 @@ import { loadPlan, measureLoad } from "./measure-load.js";
 
 const chunkBytes = 4096;
 const slotBytes = 2 * 4096;
-/** Sizes of the twelve disks, as multiples of the smallest. */
-const weights = [1, 1, 1, 2, 2, 2, 3, 3, 4, 4, 6, 8];
+/** Sizes of the twelve disks. */
+const weights = [2, 2, 2, 3, 3, 3, 4, 4, 4, 6, 6, 8];
 const addedWeight = 5;
 const lost = 9;
 
@@ -18,7 +18,7 @@ export const spread: FigureMaker = {
   name: "spread",
   title: "spread of chunks and reads over twelve disks of mixed size, and what a lost or new disk moves",
   measure: async (run, figure) => {
-    const objectCount = run.quick ? 12 : 100;
+    const objectCount = run.quick ? 12 : 50;
     const chunksPerObject = run.quick ? 100 : 2000;
     const chunks = objectCount * chunksPerObject;
     const objects = generatedObjects(objectCount, chunksPerObject * chunkBytes);
@@ -37,7 +37,7 @@ export const spread: FigureMaker = {
         "two thirds full. Reads: random chunks of objects chosen by Zipf (exponent 1), counted per disk by the appliance.",
     );
     figure.method(
-      "Lost: the appliance starts without one disk of size 4, and everything is asked for again. Added: the disks are emptied, and filled again with a thirteenth of size 5. " +
+      `Lost: the appliance starts without one disk of size ${weights[lost]}, and everything is asked for again. Added: the disks are emptied, and filled again with a thirteenth of size ${addedWeight}. ` +
         "The places of all chunks are compared in the index.",
     );
     run.say("writing the set");
@@ -45,7 +45,7 @@ export const spread: FigureMaker = {
     const start = (those: typeof disks) =>
       ApplianceUnderTest.start({
         folder: run.scratch,
-        ramBytes: 4 * 2 ** 20,
+        ramBytes: 16 * 2 ** 20,
         chunkBytes,
         disks: those,
         upstreamUrl: `file://${files}/`,

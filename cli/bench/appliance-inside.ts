@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { pino } from "pino";
 import { openDisks } from "../../appliance/disk/open-disks.js";
 import { SlabFiles } from "../../appliance/disk/slab-files.js";
-import { slabGeometryOf } from "../../appliance/disk/slab-geometry.js";
+import { fullSlotsPerExtent, slabGeometryOf, slotAt, slotShapeOf, slotsPerExtentOf } from "../../appliance/disk/slab-geometry.js";
 import { SlotWriter } from "../../appliance/disk/slot-writer.js";
 import { ChunkIndex } from "../../appliance/index/chunk-index.js";
 import { rebuildIndex } from "../../appliance/index/rebuild-index.js";
@@ -57,11 +57,13 @@ export const applianceInside: ApplianceInside = {
 
   growIndex: async (indexFolder, { chunkBytes, chunks, disks, onProgress }) => {
     const index = new ChunkIndex(indexFolder, chunkBytes);
+    const geometry = slabGeometryOf(chunkBytes);
     let object = grownObject(0, chunkBytes);
     let objectKey = objectKeyOf(object);
     for (let done = 0; done < chunks;) {
       const end = Math.min(chunks, done + commitChunks);
       const placed = [];
+      const cut = [];
       for (; done < end; done++) {
         const chunk = done % chunksPerObject;
         if (chunk === 0) {
@@ -69,10 +71,14 @@ export const applianceInside: ApplianceInside = {
           objectKey = objectKeyOf(object);
           await index.putObject(object, undefined);
         }
-        const slot = slotsForReal + Math.floor(done / disks);
-        placed.push({ path: object.path, objectKey, chunk, stampUnixMs: 1, diskNumber: done % disks, slot });
+        const diskNumber = done % disks;
+        const nth = slotsForReal + Math.floor(done / disks);
+        const [extent, place] = [Math.floor(nth / fullSlotsPerExtent), nth % fullSlotsPerExtent];
+        if (place === 0) cut.push({ diskNumber, extent, slotPages: geometry.fullSlotPages, epoch: 1 });
+        const slot = slotAt(geometry, extent, geometry.fullSlotPages, place);
+        placed.push({ path: object.path, objectKey, chunk, stampUnixMs: 1, diskNumber, slot });
       }
-      await index.commitChunks(placed);
+      await index.commitChunks(placed, cut);
       if (!onProgress(done)) break;
     }
     await index.close();
@@ -96,7 +102,12 @@ export const applianceInside: ApplianceInside = {
 
   timeRebuild: async (folder, slots) => {
     const geometry = slabGeometryOf(rebuildChunkBytes);
-    const wanted = [0, 1].map((at) => ({ path: join(folder, `rebuild${at}`), size: Math.ceil(slots / 2) * geometry.slotBytes }));
+    const { slotPages } = slotShapeOf(geometry, rebuildChunkBytes, grownObject(0, rebuildChunkBytes));
+    const slotsPerExtent = slotsPerExtentOf(geometry, slotPages);
+    const wanted = [0, 1].map((at) => ({
+      path: join(folder, `rebuild${at}`),
+      size: Math.ceil(slots / 2 / slotsPerExtent) * geometry.extentBytes,
+    }));
     const path = join(folder, "rebuilt");
     for (const one of [path, ...wanted.map((disk) => disk.path)]) await mkdir(one, { recursive: true });
     const register = new ChunkIndex(path, rebuildChunkBytes);
@@ -106,9 +117,14 @@ export const applianceInside: ApplianceInside = {
     const bytes = new Uint8Array(rebuildChunkBytes).fill(7);
     for (let at = 0; at < slots; at++) {
       const object = grownObject(Math.floor(at / chunksPerObject), rebuildChunkBytes);
+      const disk = disks.disks[at % 2]!;
+      const place = Math.floor(at / 2) % slotsPerExtent;
+      const extent = Math.floor(Math.floor(at / 2) / slotsPerExtent);
+      if (place === 0) await writer.cut(disk, { extent, slotPages, epoch: 1 });
       await writer.write({
-        disk: disks.disks[at % 2]!,
-        slot: Math.floor(at / 2),
+        disk,
+        slot: slotAt(geometry, extent, slotPages, place),
+        epoch: 1,
         object,
         chunk: at % chunksPerObject,
         bytes,

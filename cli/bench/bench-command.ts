@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { peerNames } from "../../bench/peers/peer-names.js";
 import { benchFiguresCommand } from "./bench-figures-command.js";
 import { benchFilesCommand } from "./bench-files-command.js";
+import { benchFillCommand } from "./bench-fill-command.js";
 import { benchGeneratorCommand } from "./bench-generator-command.js";
 import { benchPeersCommand } from "./bench-peers-command.js";
 import { benchPlayersCommand } from "./bench-players-command.js";
@@ -56,6 +57,7 @@ export function benchCommand(): Command {
   command.addCommand(benchPeersCommand());
   command.addCommand(benchFiguresCommand());
   command.addCommand(benchFilesCommand());
+  command.addCommand(benchFillCommand());
   command.addCommand(benchGeneratorCommand());
   command.addCommand(benchPoliciesCommand());
   command.addCommand(benchPopularityCommand());

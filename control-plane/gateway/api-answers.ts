@@ -43,6 +43,13 @@ export function playbackJson(answer: StartPlaybackResponse) {
       letter: rejectionLetter(letter),
       reason,
     })),
+    ...(answer.streamId !== "" && {
+      stream: {
+        streamId: answer.streamId,
+        expiresAtUnixMs: jsonNumber(answer.streamExpiresAtUnixMs),
+        heightMax: answer.heightMax,
+      },
+    }),
   };
 }
 

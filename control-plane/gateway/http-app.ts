@@ -32,6 +32,8 @@ export interface RouteRequest {
   authorization: string;
   /** The header Idempotency-Key. */
   idempotencyKey: string;
+  /** Of a payment provider: Millrace-Signature or Stripe-Signature. */
+  webhookSignature: string;
 }
 
 export interface RouteAnswer {
@@ -206,6 +208,7 @@ function factsOf(response: HttpResponse, request: HttpRequest, trustedProxies: T
     ifNoneMatch: request.getHeader("if-none-match"),
     authorization: request.getHeader("authorization"),
     idempotencyKey: request.getHeader("idempotency-key"),
+    webhookSignature: request.getHeader("millrace-signature") || request.getHeader("stripe-signature"),
   };
 }
 

@@ -411,6 +411,12 @@ test("every method is given up at its deadline while the database hangs, and wor
   }
 });
 
+test("a header that gRPC can't carry is the client's mistake", async () => {
+  const response = await fetch(`${gateway.url}/api/login/account`, { headers: { Authorization: "Bearer b\u00e4r" } });
+  assert.equal(response.status, 400);
+  assert.equal(((await response.json()) as { error: { code: string } }).error.code, "invalid-argument");
+});
+
 test("every method of every service has a row in the access rules", () => {
   for (const service of [
     FleetServiceService,

@@ -5,6 +5,7 @@ import { packageRoot } from "../../runtime/package-root.js";
 import { announceReady, onStop } from "../../runtime/stop-signal.js";
 import { ControlPlaneClient } from "../control-plane-client.js";
 import { makeApiRoutes } from "./api-routes.js";
+import { makeBillingRoutes } from "./billing-routes.js";
 import { TrustedProxies } from "./client-address.js";
 import { openHttpApp, type Route, type RouteAnswer } from "./http-app.js";
 import { makeLoginRoutes } from "./login-routes.js";
@@ -54,6 +55,7 @@ export async function openGateway(settings: GatewaySettings, log: Log): Promise<
     ...readPageRoutes(packageRoot),
     ...makeApiRoutes({ client, metrics }),
     ...makeLoginRoutes(client),
+    ...makeBillingRoutes(client),
     ["/healthz", ownRoute(() => text(200, "ok\n"))],
     [
       "/readyz",

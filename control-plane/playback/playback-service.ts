@@ -10,6 +10,7 @@ import type { TitleGate } from "../fill-plan/title-gate.js";
 import type { Steering } from "../steering/steering.js";
 import { diversionOf } from "./diversion.js";
 import { entryPathOf, objectsForPlayback, urlOf } from "./playback-answer.js";
+import type { StreamAdmission } from "./stream-admission.js";
 import type { UrlSigner } from "./url-signer.js";
 
 export interface PlaybackServiceOptions {
@@ -18,14 +19,16 @@ export interface PlaybackServiceOptions {
   /** Undefined: URLs carry no token. */
   signer: UrlSigner | undefined;
   liveness: TitleGate;
+  /** Undefined: anyone may play. */
+  admission: StreamAdmission | undefined;
 }
 
 export function makePlaybackService(
   calls: ServiceCalls,
-  { catalog, steering, signer, liveness }: PlaybackServiceOptions,
+  { catalog, steering, signer, liveness, admission }: PlaybackServiceOptions,
 ): PlaybackServiceServer {
   return {
-    startPlayback: calls.unary(async ({ titleId, clientAddress }) => {
+    startPlayback: calls.unary(async ({ titleId, clientAddress }, { caller }) => {
       const { title, objects } = await readTitle(catalog, titleId);
       const wanted = objectsForPlayback(title, objects).map(({ path, etag }) => ({ path, etag }));
       if (entryPathOf(title) === undefined || wanted.length === 0) {
@@ -46,6 +49,8 @@ export function makePlaybackService(
         const divertedBy = diversionOf(siteId, matchedPrefix?.siteIds ?? [], rejected);
         return signer === undefined ? dataUrl : `${dataUrl}~${signer.sign({ paths, clientAddress, session, divertedBy })}/`;
       };
+      // Last, so that a title that can't play takes no slot.
+      const stream = await admission?.admit(caller, titleId);
       return {
         titleId,
         name: title.name,
@@ -58,6 +63,9 @@ export function makePlaybackService(
           holds: toProtocolHolds(candidate.holds),
         })),
         rejected: toProtocolRejected(rejected),
+        streamId: stream?.streamId ?? "",
+        streamExpiresAtUnixMs: BigInt(stream?.expiresAtUnixMs ?? 0),
+        heightMax: stream?.heightMax ?? 0,
       };
     }),
   };

@@ -10,6 +10,7 @@ import { startMariadb } from "../../tests/support/database-servers.js";
 import { eachStore, eachStoreUrl } from "../../tests/support/each-store.js";
 import { requireProgram } from "../../tests/support/require-program.js";
 import { temporaryFolder } from "../../tests/support/temporary-folder.js";
+import { readClockDifferenceMs } from "./clock-difference.js";
 import { openStore } from "./database.js";
 import { migrations } from "./migrations.js";
 import { redactedUrl } from "./redacted-url.js";
@@ -184,10 +185,41 @@ eachStore("a transaction that reads before it writes is never overtaken, without
   assert.deepEqual(await store.selectFrom("catalog_revision").select("revision").execute(), [{ revision: 20 }]);
 });
 
+eachStore("readClockDifferenceMs() finds a clock that is ahead of the server's", async ({ store, kind }) => {
+  for (const aheadMs of [0, 90_000, -90_000]) {
+    const clock = { unixMs: () => Date.now() + aheadMs, monotonicMs: () => 0 };
+    const differenceMs = await readClockDifferenceMs(store, clock);
+    if (kind === "sqlite") assert.equal(differenceMs, 0);
+    else assert.ok(Math.abs(differenceMs - aheadMs) < 5000, String(differenceMs));
+  }
+});
+
 eachStore("storeErrorOf() tells a database in need from a mistake of ours", async ({ store }) => {
   const mistake: unknown = await sql`select * from nothing`.execute(store).catch((error: unknown) => error);
   assert.ok(mistake instanceof Error);
   assert.equal(storeErrorOf(mistake), undefined);
+});
+
+test("a full disk rolls the transaction back, is said, and is used again when there is space", async () => {
+  const store = await openStore(`sqlite:${join(temporaryFolder(), "a.db")}`);
+  const row = (key: string, answer: string) => ({ scope: "s", idempotency_key: key, request_hash: "", answer, created_at_unix_ms: 1 });
+  const write = (answer: string) =>
+    transact(store, async (transaction) => {
+      await transaction.insertInto("idempotency_key").values(row("small", "")).execute();
+      await transaction.insertInto("idempotency_key").values(row("large", answer)).execute();
+    });
+  try {
+    const { rows } = await sql<{ page_count: number }>`pragma page_count`.execute(store);
+    await sql.raw(`pragma max_page_count = ${rows[0]!.page_count + 10}`).execute(store);
+    const error: unknown = await write("x".repeat(1_000_000)).catch((error: unknown) => error);
+    assert.equal(storeErrorOf(error)?.code, "store-unavailable", String(error));
+    assert.deepEqual(await store.selectFrom("idempotency_key").selectAll().execute(), []);
+    await sql.raw("pragma max_page_count = 100000").execute(store);
+    await write("x".repeat(1_000_000));
+    assert.equal((await store.selectFrom("idempotency_key").select("scope").execute()).length, 2);
+  } finally {
+    await store.destroy();
+  }
 });
 
 test("a SQLite file that another process holds is waited for, then store-unavailable", { timeout: 30_000 }, async () => {

@@ -1,5 +1,6 @@
 // Every migration, in the order in which they run on a new database.
 import type { Migration } from "kysely";
+import { billingTables } from "./billing-tables.js";
 import { fillPlanTables } from "./fill-plan-tables.js";
 import { firstTables } from "./first-tables.js";
 import { idempotencyTables } from "./idempotency-tables.js";
@@ -15,6 +16,7 @@ import { tokenKeyTables } from "./token-key-tables.js";
 export const migrations: Readonly<Record<string, Migration>> = {
   "0001-first-tables": firstTables,
   "0002-idempotency": idempotencyTables,
+  "0020-billing": billingTables,
   "0010-login": loginTables,
   "0040-token-keys": tokenKeyTables,
   "0050-fill-plan": fillPlanTables,

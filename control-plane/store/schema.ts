@@ -1,4 +1,5 @@
 // The tables of the control plane, as the queries see them.
+import type { BillingTables } from "./billing-rows.js";
 import type { LoginTables } from "./login-tables.js";
 
 export interface TitleTable {
@@ -131,7 +132,7 @@ interface FillPlanPartTable {
  * A column of money ends in "_minor" and is a bigint; every other whole number is a number. Moments end in "_unix_ms". There
  * are no booleans: 0 and 1.
  */
-export interface Schema extends LoginTables {
+export interface Schema extends LoginTables, BillingTables {
   idempotency_key: IdempotencyKeyTable;
   heat_cursor: HeatCursorTable;
   heat_region: HeatRegionTable;

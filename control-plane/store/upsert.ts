@@ -58,6 +58,7 @@ export function isDuplicateKey(error: unknown): boolean {
   return code === "ER_DUP_ENTRY" || code === "SQLITE_CONSTRAINT_PRIMARYKEY" || code === "SQLITE_CONSTRAINT_UNIQUE";
 }
 
-function isMysql(database: Kysely<Schema>): boolean {
+/** Whether the database is MySQL or MariaDB. */
+export function isMysql(database: Kysely<Schema>): boolean {
   return database.getExecutor().adapter instanceof MysqlAdapter;
 }

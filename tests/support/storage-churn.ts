@@ -5,7 +5,7 @@ import { pino } from "pino";
 import { keptName } from "../../appliance/fill/manifest-keeper.js";
 import { PurgeSweeper } from "../../appliance/fill/purge-sweeper.js";
 import { objectKeyOf } from "../../appliance/object.js";
-import { chunksOf, objectOf, openStorage } from "./storage.js";
+import { chunksOf, defaultChunkBytes, objectOf, openStorage } from "./storage.js";
 import { openRandom } from "./random.js";
 
 const [folder, seed] = process.argv.slice(2) as [string, string];
@@ -35,7 +35,16 @@ for (;;) {
     storage.store.freeSlots(await storage.index.removeObject(path));
   } else if (action <= 2 || !known) {
     const generation = storage.index.generationOf(path);
-    const object = { ...objectOf(path, random.below(1e6)), ...(generation > 0 && { generation }) };
+    // Objects of some bytes, of one chunk and of many come and go, so extents are cut anew all the time.
+    const version = objectOf(path, random.below(1e6));
+    const sizeBytes = random.pick([
+      1 + random.below(3000),
+      1 + random.below(defaultChunkBytes),
+      version.sizeBytes,
+      version.sizeBytes,
+      version.sizeBytes,
+    ]);
+    const object = { ...version, sizeBytes, ...(generation > 0 && { generation }) };
     storage.store.freeSlots(await storage.index.putObject(object, Buffer.from("digests")));
   } else if (action === 3) {
     const chunk = random.pick(chunksOf(known));

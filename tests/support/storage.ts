@@ -23,8 +23,8 @@ import { systemClock } from "../../runtime/clock.js";
 export interface StorageOptions {
   folder: string;
   chunkBytes?: number;
-  /** One disk per size, in slots. */
-  slots?: readonly number[];
+  /** One disk per size, in extents. */
+  extents?: readonly number[];
   frames?: number;
   /** Where disk `place` lies; default a folder of its own in `folder`. */
   diskPathOf?: (place: number) => string;
@@ -48,11 +48,11 @@ export interface Storage {
 export const defaultChunkBytes = 6000;
 const silent = pino({ level: "silent" });
 
-function layoutOf({ folder, chunkBytes = defaultChunkBytes, slots = [24, 40, 64], diskPathOf }: StorageOptions) {
+function layoutOf({ folder, chunkBytes = defaultChunkBytes, extents = [4, 7, 11], diskPathOf }: StorageOptions) {
   const geometry = slabGeometryOf(chunkBytes);
-  const wanted = slots.map((count, place) => ({
+  const wanted = extents.map((count, place) => ({
     path: diskPathOf?.(place) ?? join(folder, `disk${place}`),
-    size: count * geometry.slotBytes,
+    size: count * geometry.extentBytes,
   }));
   return { geometry, wanted, indexPath: join(folder, "index") };
 }
@@ -73,6 +73,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     arena,
     index,
     disks,
+    geometry,
     writer: new SlotWriter(geometry, files),
     demandShare: 0.1,
     hits,
@@ -94,9 +95,9 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     hits,
     counters,
     put(object, chunk) {
-      const frame = arena.allocate();
-      if (frame < 0) return false;
       const bytes = bytesOf(object, chunk, chunkBytes);
+      const frame = arena.allocate(bytes.length);
+      if (frame < 0) return false;
       arena.wholeFrame(frame).set(bytes);
       const published = arena.publish(frame, objectKeyWords(objectKeyOf(object)), chunk, bytes.length);
       store.store(object, chunk, published);

@@ -40,6 +40,11 @@ export interface StartPlaybackResponse {
   /** Best first. */
   urls: PlaybackUrl[];
   rejected: RejectedAppliance[];
+  /** Where billing is required: the stream's slot, kept by BillingService.KeepStream until it expires. Empty otherwise. */
+  streamId: string;
+  streamExpiresAtUnixMs: bigint;
+  /** Lines of the best picture of the plan; 0 = no limit. */
+  heightMax: number;
 }
 
 function createBaseStartPlaybackRequest(): StartPlaybackRequest {
@@ -262,7 +267,16 @@ export const PlaybackUrl: MessageFns<PlaybackUrl> = {
 };
 
 function createBaseStartPlaybackResponse(): StartPlaybackResponse {
-  return { titleId: "", name: "", durationSeconds: 0, urls: [], rejected: [] };
+  return {
+    titleId: "",
+    name: "",
+    durationSeconds: 0,
+    urls: [],
+    rejected: [],
+    streamId: "",
+    streamExpiresAtUnixMs: 0n,
+    heightMax: 0,
+  };
 }
 
 export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
@@ -281,6 +295,18 @@ export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
     }
     for (const v of message.rejected) {
       RejectedAppliance.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.streamId !== "") {
+      writer.uint32(50).string(message.streamId);
+    }
+    if (message.streamExpiresAtUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.streamExpiresAtUnixMs) !== message.streamExpiresAtUnixMs) {
+        throw new globalThis.Error("value provided for field message.streamExpiresAtUnixMs of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.streamExpiresAtUnixMs);
+    }
+    if (message.heightMax !== 0) {
+      writer.uint32(64).uint32(message.heightMax);
     }
     return writer;
   },
@@ -338,6 +364,30 @@ export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
             message.rejected.push(RejectedAppliance.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.streamId = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.streamExpiresAtUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.heightMax = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -367,6 +417,21 @@ export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
       rejected: globalThis.Array.isArray(object?.rejected)
         ? object.rejected.map((e: any) => RejectedAppliance.fromJSON(e))
         : [],
+      streamId: isSet(object.streamId)
+        ? globalThis.String(object.streamId)
+        : isSet(object.stream_id)
+        ? globalThis.String(object.stream_id)
+        : "",
+      streamExpiresAtUnixMs: isSet(object.streamExpiresAtUnixMs)
+        ? BigInt(object.streamExpiresAtUnixMs)
+        : isSet(object.stream_expires_at_unix_ms)
+        ? BigInt(object.stream_expires_at_unix_ms)
+        : 0n,
+      heightMax: isSet(object.heightMax)
+        ? globalThis.Number(object.heightMax)
+        : isSet(object.height_max)
+        ? globalThis.Number(object.height_max)
+        : 0,
     };
   },
 
@@ -386,6 +451,15 @@ export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
     }
     if (message.rejected?.length) {
       obj.rejected = message.rejected.map((e) => RejectedAppliance.toJSON(e));
+    }
+    if (message.streamId !== "") {
+      obj.streamId = message.streamId;
+    }
+    if (message.streamExpiresAtUnixMs !== 0n) {
+      obj.streamExpiresAtUnixMs = message.streamExpiresAtUnixMs.toString();
+    }
+    if (message.heightMax !== 0) {
+      obj.heightMax = Math.round(message.heightMax);
     }
     return obj;
   },
