@@ -32,6 +32,7 @@ test("controlPlaneSettings has a default for every key", () => {
     sites: [],
     steering: { minUrls: 3, maxUrls: 10, minSites: 2 },
     authentication: { required: false, services: [] },
+    billing: { required: false, every: 10_000, retryDays: [1, 3, 5, 7] },
     login: {
       accessTokens: { validFor: 600_000 },
       refreshTokens: { validFor: 30 * 86_400_000 },
