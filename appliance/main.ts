@@ -19,6 +19,7 @@ import { EscalationFile } from "./agent/escalation-file.js";
 import { HeatJournal } from "./agent/heat-journal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
+import { HeadroomMeter } from "./agent/headroom.js";
 import { HoldingsReporter } from "./agent/holdings-reporter.js";
 import { readLease, withoutSecrets, writeLease } from "./agent/lease-file.js";
 import { LogRotation } from "./agent/log-rotation.js";
@@ -275,6 +276,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     heat.record(collected, heatCollector.collect(collected));
   };
   const role = settings.site.role === "edge" ? ApplianceRole.APPLIANCE_ROLE_EDGE : ApplianceRole.APPLIANCE_ROLE_STORAGE;
+  const headroom = new HeadroomMeter(() => disks.disks.map(({ path }) => path));
   const heldBytes = () =>
     disks.disks
       .filter(({ diskNumber }) => !disks.isAway(diskNumber))
@@ -311,6 +313,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       })),
     requestHeadroom: () =>
       whyNotReady ? 0 : Math.max(0, settings.workers * settings.limits.requestsPerWorker - sumCounter(counters, "underWay")),
+    headroom: () => headroom.read(),
     fillHeadroom: () =>
       whyNotReady
         ? 0

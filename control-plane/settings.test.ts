@@ -17,8 +17,14 @@ test("controlPlaneSettings has a default for every key", () => {
     listen: { host: "127.0.0.1", port: 7000 },
     admin: { host: "127.0.0.1", port: 7001 },
     database: "sqlite:./var/control-plane.db",
+    fleet: {
+      heartbeatEvery: 2000,
+      expiresAfter: 6000,
+      drainedAfter: 30_000,
+      selfPreservation: { share: 0.5, atLeast: 5, for: 600_000 },
+      turnUp: "off",
+    },
     shared: "memory:",
-    fleet: { heartbeatEvery: 2000, expiresAfter: 6000 },
     lease: { validFor: 604_800_000 },
     tokens: { signUrls: false, urlsValidFor: 43_200_000, bindClients: false, rotateEvery: 604_800_000 },
     fillPlan: {
@@ -30,7 +36,15 @@ test("controlPlaneSettings has a default for every key", () => {
       liveness: { clusters: 0, copies: 1 },
     },
     sites: [],
-    steering: { minUrls: 3, maxUrls: 10, minSites: 2 },
+    routes: { files: [], bgp: [] },
+    steering: {
+      minUrls: 3,
+      maxUrls: 10,
+      minSites: 2,
+      nominalBitsPerSecond: 5_000_000,
+      reservationValidFor: 60_000,
+      contentSteeringTtl: 10_000,
+    },
     authentication: { required: false, services: [] },
     billing: { required: false, every: 10_000, retryDays: [1, 3, 5, 7] },
     login: {

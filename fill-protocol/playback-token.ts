@@ -22,10 +22,10 @@ export interface PlaybackClaims {
   clientPrefix?: string;
   /** Whose playback it is; can be revoked by name. */
   session?: string;
-  /** Why the player was not sent to a better appliance: it lacked content (C) or health (H). */
-  divertedBy?: "C" | "H";
   /** Responses to its bearer are sent no faster. */
   bytesPerSecond?: number;
+  /** Why the player was not sent to a better appliance: it lacked content (C) or health (H). */
+  divertedBy?: "C" | "H";
 }
 
 /** A token as it came, not yet worth anything. */
@@ -80,8 +80,8 @@ function parseClaims(json: string): PlaybackClaims | undefined {
     pathPrefix: p,
     ...(c === undefined ? {} : { clientPrefix: c }),
     ...(s === undefined ? {} : { session: s }),
+    ...(r === undefined ? {} : { bytesPerSecond: r }),
     // A letter of a later version is none that we can account.
     ...(d === "C" || d === "H" ? { divertedBy: d } : {}),
-    ...(r === undefined ? {} : { bytesPerSecond: r }),
   };
 }

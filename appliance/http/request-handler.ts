@@ -239,7 +239,7 @@ export class RequestHandler {
     const frame = getter.pinAtHand(object, chunk);
     if (frame >= 0) return this.#send(exchange, object, decision, { frame, from: "memory" }, "memory");
     this.#watch(exchange);
-    const shared = getter.isPending(object, chunk);
+    const shared = getter.isPending(object, chunk, exchange.via);
     const firstInChunk = firstByte - chunk * chunkBytes;
     exchange.leave = getter.get(object, chunk, { via: exchange.via, firstByte: firstInChunk }, (outcome) => {
       exchange.leave = undefined;

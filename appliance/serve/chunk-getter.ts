@@ -93,8 +93,8 @@ export class ChunkGetter {
   }
 
   /** Whether somebody waits for the chunk already. */
-  isPending(object: ServedObject, chunk: number): boolean {
-    return this.#pending.has(nameOf(object, chunk));
+  isPending(object: ServedObject, chunk: number, via: readonly string[]): boolean {
+    return this.#pending.has(nameOf(object, chunk, via));
   }
 
   /**

@@ -7,6 +7,7 @@ import { ControlPlaneClient } from "../control-plane-client.js";
 import { makeApiRoutes } from "./api-routes.js";
 import { makeBillingRoutes } from "./billing-routes.js";
 import { TrustedProxies } from "./client-address.js";
+import { makeContentSteeringRoutes } from "./content-steering-routes.js";
 import { openHttpApp, type Route, type RouteAnswer } from "./http-app.js";
 import { makeLoginRoutes } from "./login-routes.js";
 import { openGatewayMetrics } from "./metrics.js";
@@ -54,6 +55,7 @@ export async function openGateway(settings: GatewaySettings, log: Log): Promise<
   const routes = new Map<string, Route>([
     ...readPageRoutes(packageRoot),
     ...makeApiRoutes({ client, metrics }),
+    ...makeContentSteeringRoutes(client),
     ...makeLoginRoutes(client),
     ...makeBillingRoutes(client),
     ["/healthz", ownRoute(() => text(200, "ok\n"))],

@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { logLevels } from "../../runtime/log.js";
 import { parseControlPlaneUrl } from "../control-plane-client.js";
-import { listenSetting, prefixSetting } from "../settings.js";
+import { listenSetting } from "../settings.js";
+import { prefixSetting } from "../steering/steering-settings.js";
 
 export const gatewaySettings = z.strictObject({
   listen: listenSetting(8000).prefault({}),
