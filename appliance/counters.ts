@@ -16,6 +16,7 @@ export const counterTable = {
   status404: { name: "millrace_responses_total", labels: { status: "404" } },
   status405: { name: "millrace_responses_total", labels: { status: "405" } },
   status412: { name: "millrace_responses_total", labels: { status: "412" } },
+  status429: { name: "millrace_responses_total", labels: { status: "429" } },
   status416: { name: "millrace_responses_total", labels: { status: "416" } },
   status508: { name: "millrace_responses_total", labels: { status: "508" } },
   status502: { name: "millrace_responses_total", labels: { status: "502" } },
@@ -35,6 +36,13 @@ export const counterTable = {
   "token-other-client": { name: "millrace_requests_refused_total", labels: { reason: "token-other-client" } },
   "token-revoked": { name: "millrace_requests_refused_total", labels: { reason: "token-revoked" } },
   "client-refused": { name: "millrace_requests_refused_total", labels: { reason: "client-refused" } },
+  "client-rate": { name: "millrace_requests_refused_total", labels: { reason: "client-rate" } },
+  "client-requests": { name: "millrace_requests_refused_total", labels: { reason: "client-requests" } },
+  "client-connections": { name: "millrace_requests_refused_total", labels: { reason: "client-connections" } },
+  playersStarved: {
+    name: "millrace_players_starved_total",
+    help: "Requests whose player said in CMCD (bs) that its buffer had run empty. It rises: clients get less than they need, here or on the way.",
+  },
   bytesSent: { name: "millrace_sent_bytes_total", help: "Bytes of bodies handed to the network." },
   responsesAborted: {
     name: "millrace_responses_aborted_total",

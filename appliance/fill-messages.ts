@@ -126,6 +126,8 @@ export type FillToMain =
   | { type: "held-changed"; paths: string[] }
   | { type: "ask-sources"; id: number; path: string }
   | { type: "progress"; progress: FillProgress }
+  /** What of the manifest's head is kept in memory. */
+  | { type: "pinned"; chunks: number; bytes: number }
   | { type: "emptying"; progress: EmptyingProgress }
   | ({ type: "manifest-cut" } & ManifestKept)
   | { type: "stopped" };
@@ -134,6 +136,8 @@ export type MainToServe =
   | { type: "reload"; settings: ApplianceSettings }
   /** Keys and revocations, of the settings and of the lease. */
   | { type: "tokens"; rules: TokenRules }
+  /** The access log was moved away: go on in a new file. */
+  | { type: "reopen-log" }
   | { type: "drain" }
   | { type: "close" }
   | { type: "purged" }

@@ -15,6 +15,7 @@ import { DiskScrubber } from "./fill/disk-scrubber.js";
 import { FillPace, WriteBudgets } from "./fill/fill-pace.js";
 import { FillService } from "./fill/fill-service.js";
 import { FillTokenSource } from "./fill/fill-token-source.js";
+import { ManifestPinner } from "./fill/manifest-pinner.js";
 import { FillWindows, parseTimeOfDay } from "./fill/fill-window.js";
 import { openUpstream } from "./fill/open-upstream.js";
 import { PurgeSweeper } from "./fill/purge-sweeper.js";
@@ -66,6 +67,7 @@ const service = new FillService({
   fetchesMax: settings.fill.fetches,
   waitingFetchesMax: settings.fill.waiting,
   manifestFetchesMax: settings.fill.manifestFetches,
+  onManifest: (paths) => pinner?.setManifest(paths),
   hedgeAfterMs: settings.fill.hedgeAfter,
   totalTimeoutMs: settings.fill.totalTimeout,
   // Sources are appliances, whatever their scheme.
@@ -106,6 +108,20 @@ const reader = new SlotReader({
   deadlineMs: settings.limits.diskReadTimeout * backgroundPatience,
   onDiskLost: (disk, error) => log.error({ disk: disk.path, error: error.message }, "a disk failed to read"),
 });
+const { pinManifest } = settings.memory;
+const pinner =
+  pinManifest === undefined
+    ? undefined
+    : new ManifestPinner({
+        arena,
+        chunkBytes: settings.chunk,
+        disks,
+        geometry,
+        index,
+        reader,
+        bytesMax: pinManifest,
+        onPinned: (pinned) => tell({ type: "pinned", ...pinned }),
+      });
 const sweeper = new PurgeSweeper({ index, store, onHeldChanged, log });
 const emptier = new DiskEmptier({
   arena,
@@ -161,6 +177,6 @@ void store.loadDisks();
 async function stop(): Promise<void> {
   scrubber.stop();
   // The index stays open: fetches that are still under way may look into it until the process ends. All that was committed is safe.
-  await Promise.all([emptier.stop(), sweeper.stop(), service.stop()]);
+  await Promise.all([pinner?.stop(), emptier.stop(), sweeper.stop(), service.stop()]);
   tell({ type: "stopped" });
 }

@@ -13,13 +13,16 @@ import { openLog } from "../runtime/log.js";
 import { messageOf, OperatingError } from "../runtime/operating-error.js";
 import { packageVersion } from "../runtime/package-root.js";
 import { announceReady, endNow, onStop } from "../runtime/stop-signal.js";
+import { ConnectionCensus } from "./agent/connection-census.js";
 import { DiskInventory } from "./agent/disk-inventory.js";
 import { EscalationFile } from "./agent/escalation-file.js";
 import { HeatJournal } from "./agent/heat-journal.js";
 import { ControlPlaneClient } from "./agent/control-plane-client.js";
 import { FleetMember, type ApplianceSelf } from "./agent/fleet-member.js";
+import { HeadroomMeter } from "./agent/headroom.js";
 import { HoldingsReporter } from "./agent/holdings-reporter.js";
 import { readLease, withoutSecrets, writeLease } from "./agent/lease-file.js";
+import { LogRotation } from "./agent/log-rotation.js";
 import { StorageControl } from "./agent/storage-control.js";
 import { allocateCounters, sumCounter } from "./counters.js";
 import { allocateChunkHits } from "./disk/chunk-hits.js";
@@ -37,11 +40,14 @@ import { allocateFrameArena, FrameArena } from "./memory/frame-arena.js";
 import { openApplianceMetrics } from "./metrics.js";
 import { chunkCountOf, objectKeyOf } from "./object.js";
 import { readCertificates } from "./certificates.js";
+import { allocateClientLimiter, ClientLimiter } from "./serve/client-limiter.js";
+import { allocateSessionCounter, SessionCounter, sessionPeriodMs } from "./serve/session-counter.js";
 import { ServeWorkers } from "./serve-workers.js";
 import { SettingsReload } from "./settings-reload.js";
-import type { ApplianceSettings } from "./settings.js";
+import { clientLimitsOf, type ApplianceSettings } from "./settings.js";
 import { lockIndex } from "./single-instance.js";
 import { tokenRulesOf } from "./token-rules.js";
+import { upMs } from "./up-time.js";
 import { allocateVitals } from "./thread-vitals.js";
 import type { FillWorkerData } from "./worker-data.js";
 
@@ -94,6 +100,9 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   const counters = allocateCounters(settings.workers + 1);
   const vitals = allocateVitals(settings.workers);
   const port = await takePort(settings.listen.host, settings.listen.port);
+  const limiterMemory = settings.limits.perClient && allocateClientLimiter(settings.workers + 1);
+  const sessionMemory = allocateSessionCounter();
+  const sessions = new SessionCounter(sessionMemory);
   const hits = allocateChunkHits(disks.disks.reduce((sum, { extentCount }) => sum + extentCount * hitBytesPerExtent, 0));
   const shared = { applianceId, arena: arenaMemory, counters, vitals, diskStates: disks.memory, hits, readsPerDisk: readsPerDisk.reads };
   const heatMemory = allocateHeat(settings.workers);
@@ -101,6 +110,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   let whyNotReady: "starting" | "draining" | undefined = "starting";
   let drainingSinceMs: number | undefined;
   let progress: FillProgress | undefined;
+  let pinned = { chunks: 0, bytes: 0 };
   let kept: ManifestKept | undefined;
   let member: FleetMember | undefined;
   let heat: HeatJournal | undefined;
@@ -145,6 +155,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     workers: settings.workers,
     disks,
     monitor,
+    sessions,
     manifestKept: () => kept,
   });
   const bootId = randomUUID();
@@ -160,6 +171,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     status: () => ({
       applianceId,
       bootId,
+      pid: process.pid,
       version: packageVersion,
       state: whyNotReady ?? "live",
       site: settings.site,
@@ -173,6 +185,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         underWay: sumCounter(counters, "underWay"),
         bytesSent: sumCounter(counters, "bytesSent"),
       },
+      sessions: sessions.count(),
       drain:
         drainingSinceMs === undefined
           ? null
@@ -180,8 +193,9 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
               sinceSeconds: Math.round((performance.now() - drainingSinceMs) / 1000),
               deadlineSeconds: settings.drain.deadline / 1000,
               responsesLeft: sumCounter(counters, "underWay"),
+              sessionsLeft: sessions.count(),
             },
-      memory: arena.counts(),
+      memory: { ...arena.counts(), headChunks: pinned.chunks, headBytes: pinned.bytes },
       disks: storage.statuses(),
       manifest: kept ? manifestStatusOf(kept) : null,
       fill: progress ?? null,
@@ -232,7 +246,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     settings,
     tokenRules,
     // A worker that is started again finds the disks that have come since.
-    shared: () => ({ ...shared, heat: heatMemory, disks: disks.disks, listenPort: port }),
+    shared: () => ({ ...shared, heat: heatMemory, disks: disks.disks, listenPort: port, limiter: limiterMemory, sessions: sessionMemory }),
     connectFill: (line) => fill.postMessage({ type: "serve", port: line } satisfies MainToFill, [line]),
     log,
   });
@@ -262,6 +276,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     heat.record(collected, heatCollector.collect(collected));
   };
   const role = settings.site.role === "edge" ? ApplianceRole.APPLIANCE_ROLE_EDGE : ApplianceRole.APPLIANCE_ROLE_STORAGE;
+  const headroom = new HeadroomMeter(() => disks.disks.map(({ path }) => path));
   const heldBytes = () =>
     disks.disks
       .filter(({ diskNumber }) => !disks.isAway(diskNumber))
@@ -298,6 +313,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       })),
     requestHeadroom: () =>
       whyNotReady ? 0 : Math.max(0, settings.workers * settings.limits.requestsPerWorker - sumCounter(counters, "underWay")),
+    headroom: () => headroom.read(),
     fillHeadroom: () =>
       whyNotReady
         ? 0
@@ -351,6 +367,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     });
   fill.on("message", (message: FillToMain) => {
     if (message.type === "held-changed") holdings.noteChanged(message.paths);
+    else if (message.type === "pinned") pinned = { chunks: message.chunks, bytes: message.bytes };
     else if (message.type === "progress") progress = message.progress;
     else if (message.type === "manifest-cut") kept = message;
     else if (message.type === "emptying") void storage.noteEmptying(message.progress);
@@ -359,6 +376,26 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       void Promise.resolve(member?.rankSources(path)).then((ranked) => tellFill({ type: "sources", id, ranked }));
     }
   });
+  const { accessLog } = settings;
+  const rotation =
+    accessLog && (accessLog.rotateAt ?? accessLog.rotateEvery) !== undefined
+      ? new LogRotation({
+          path: accessLog.path,
+          bytesMax: accessLog.rotateAt,
+          everyMs: accessLog.rotateEvery,
+          filesKept: accessLog.keep,
+          onMoved: () => serving.tell({ type: "reopen-log" }),
+          log,
+        })
+      : undefined;
+  const census =
+    limiterMemory && settings.limits.perClient?.connections !== undefined
+      ? watchConnections(
+          new ClientLimiter(limiterMemory, { limits: clientLimitsOf(settings), thread: settings.workers, nowMs: upMs }),
+          port,
+        )
+      : undefined;
+  const sessionTurns = setInterval(() => sessions.turn(), sessionPeriodMs).unref();
   // By the manifest of before until the control plane has another.
   if (member && manifest.version !== 0n) tellFill({ type: "manifest", file: manifest.path });
   // An appliance that runs alone has nobody to tell.
@@ -392,6 +429,9 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     await Promise.race([serving.drain(), wait(settings.drain.deadline)]);
     const cutOff = sumCounter(counters, "underWay");
     monitor.stop();
+    rotation?.stop();
+    census?.stop();
+    clearInterval(sessionTurns);
     clearInterval(heatTimer);
     if (member) {
       collectHeat();
@@ -410,6 +450,10 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
   });
   // Last: whoever waits for this may send a signal at once.
   announceReady({ port, adminPort: admin.port, dataUrl });
+}
+
+function watchConnections(limiter: ClientLimiter, port: number): ConnectionCensus {
+  return new ConnectionCensus({ port, onCount: (counts) => limiter.setConnections(counts) });
 }
 
 function manifestStatusOf({ version, objectsKept, chunks, chunksMax, objectsCut, bytesCut }: ManifestKept) {

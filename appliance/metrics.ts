@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry, type Metric
 import { counterPlace, counterRow, counterTable, sumCounter, type CounterName } from "./counters.js";
 import { diskStates, type DiskSet } from "./disk/disk-set.js";
 import type { DiskMonitor } from "./disk/disk-monitor.js";
+import type { SessionCounter } from "./serve/session-counter.js";
 import type { ManifestKept } from "./fill-messages.js";
 import { fillStates, type FillProgress } from "./fill-messages.js";
 import type { FrameArena } from "./memory/frame-arena.js";
@@ -22,6 +23,7 @@ export interface ApplianceMetricsOptions {
   /** Undefined before the first manifest. */
   fillProgress: () => FillProgress | undefined;
   monitor: DiskMonitor;
+  sessions: SessionCounter;
   /** What of the manifest is kept; undefined before there is one. */
   manifestKept: () => ManifestKept | undefined;
 }
@@ -35,6 +37,7 @@ export function openApplianceMetrics({
   disks,
   fillProgress,
   monitor,
+  sessions,
   manifestKept,
 }: ApplianceMetricsOptions): Registry {
   const registry = new Registry();
@@ -92,6 +95,13 @@ export function openApplianceMetrics({
     "What a serving worker's JavaScript heap has taken from the system.",
     (worker) => readVitals(vitals, worker).heapTotalBytes,
   );
+  gauge({
+    name: "millrace_sessions",
+    help: "Playbacks that have asked for something within the last 30 to 60 s, as far as tokens or CMCD name them; an estimate.",
+    collect() {
+      this.set(sessions.count());
+    },
+  });
   gauge({
     name: "millrace_fill_requests_under_way",
     help: "Responses under way to other appliances that fill from this one. At its limit they are sent to other sources.",

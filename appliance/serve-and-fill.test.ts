@@ -13,6 +13,7 @@ import { ChunkGetter } from "./serve/chunk-getter.js";
 import { ClientRules } from "./serve/client-rules.js";
 import { FillClient } from "./serve/fill-client.js";
 import { ObjectFinder } from "./serve/object-finder.js";
+import { PaceWheel } from "./serve/pace-wheel.js";
 import { TokenChecker } from "./serve/token-checker.js";
 import { systemClock } from "../runtime/clock.js";
 import { RequestHandler } from "./http/request-handler.js";
@@ -57,10 +58,12 @@ async function openApp(context: TestContext, origin: ScriptedUpstream, options: 
     miss: "fill",
     redirectBase: "",
     requestsMax: 100,
+    clients: new ClientRules({ allow: [], deny: [], unlimited: [] }),
     fillRequestsMax: 100,
     readAheadChunks: 2,
-    clients: new ClientRules({ allow: [], deny: [] }),
     tokens,
+    pacing: { bytesPerSecond: undefined, burstBytes: 1, followPlayers: false },
+    wheel: new PaceWheel({ nowMs: () => performance.now(), setTimer: (callback, delayMs) => void setTimeout(callback, delayMs) }),
   });
   const onCrash = (error: unknown) => {
     throw error;

@@ -11,6 +11,7 @@ import { SlabFiles } from "./disk/slab-files.js";
 import { slabGeometryOf } from "./disk/slab-geometry.js";
 import { SlotReader } from "./disk/slot-reader.js";
 import type { MainToServe, ServeToMain } from "./fill-messages.js";
+import { HeapWatch } from "./heap-watch.js";
 import { AccessLog } from "./http/access-log.js";
 import { RequestHandler } from "./http/request-handler.js";
 import { ServeApp } from "./http/serve-app.js";
@@ -18,11 +19,16 @@ import { HeatCounter } from "./heat-table.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { FrameArena } from "./memory/frame-arena.js";
 import { ChunkGetter } from "./serve/chunk-getter.js";
+import { ClientLimiter } from "./serve/client-limiter.js";
 import { ClientRules } from "./serve/client-rules.js";
 import { FillClient } from "./serve/fill-client.js";
 import { ObjectFinder } from "./serve/object-finder.js";
+import { PaceWheel } from "./serve/pace-wheel.js";
 import { RangeWarmer } from "./serve/range-warmer.js";
+import { SessionCounter } from "./serve/session-counter.js";
 import { TokenChecker } from "./serve/token-checker.js";
+import { clientLimitsOf } from "./settings.js";
+import { upMs } from "./up-time.js";
 import { watchVitals } from "./thread-vitals.js";
 import type { ServeWorkerData } from "./worker-data.js";
 
@@ -32,7 +38,18 @@ const lookEveryMs = 20;
 
 const data = workerData as ServeWorkerData;
 const { settings } = data;
+const { pacing } = settings;
 const tell = (message: ServeToMain) => parentPort!.postMessage(message);
+
+function throwError(): void {
+  throw new Error("Crashed as it was asked to");
+}
+
+/** Fills the heap, in pieces that let the thread go on with its work. */
+function leak(): void {
+  const kept: number[][] = [];
+  setInterval(() => kept.push(Array.from({ length: 250_000 }, (_, at) => at + 0.5)), 40).unref();
+}
 
 try {
   const log = openLog("appliance", settings.log.level).child({ thread: `serve-${data.thread}` });
@@ -77,7 +94,9 @@ try {
   const clients = new ClientRules(settings.clients);
   const warmer = settings.cmcd.warm ? new RangeWarmer({ arena, chunkBytes: settings.chunk, counters, finder, getter }) : undefined;
   const onError = (error: Error) => log.error({ error: error.message }, "the access log cannot be written");
-  const accessLog = settings.accessLog && new AccessLog(settings.accessLog.path, { counters, onError });
+  const accessLog = settings.accessLog && new AccessLog(settings.accessLog.path, { format: settings.accessLog.format, counters, onError });
+  const limiter = data.limiter && new ClientLimiter(data.limiter, { limits: clientLimitsOf(settings), thread: data.thread, nowMs: upMs });
+  const wheel = new PaceWheel({ nowMs: () => performance.now(), setTimer: (callback, delayMs) => void setTimeout(callback, delayMs) });
   const redirect = settings.upstreams.find(({ url }) => /^https?:/.test(url))?.url ?? "";
   const handler = new RequestHandler({
     applianceId: data.applianceId,
@@ -95,9 +114,14 @@ try {
     readAheadChunks: settings.fill.readAhead,
     accessLog,
     clients,
+    limiter,
     tokens,
     warmer,
-    crashPath: process.env["MILLRACE_FAULTS"] === "crash" ? ".millrace/faults/crash" : undefined,
+    sessions: new SessionCounter(data.sessions),
+    pacing: { bytesPerSecond: pacing.bytesPerSecond, burstBytes: pacing.burst, followPlayers: pacing.followPlayers },
+    wheel,
+    serverTiming: settings.serverTiming,
+    faults: process.env["MILLRACE_FAULTS"] === "crash" ? { ".millrace/faults/crash": throwError, ".millrace/faults/leak": leak } : {},
   });
   const certificates = settings.listen.tls ? readCertificates(settings.listen.tls) : [];
   const app = new ServeApp({ host: settings.listen.host, port: data.listenPort, certificates, handler, onCrash: (error) => crash(error) });
@@ -113,6 +137,7 @@ try {
       const { pins, frames } = arena.held();
       if ((pins > 0 || frames > 0 || fill.waiting > 0) && performance.now() < deadlineMs) return void setTimeout(settle, lookEveryMs);
       counters[counterPlace.underWay] = 0;
+      limiter?.takeBack();
       counters[counterPlace.fillRequestsUnderWay] = 0;
       const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
       tell({ type: "crashed", error: stack, pinsTakenBack: arena.takeBackPins(), framesLost: frames });
@@ -121,6 +146,7 @@ try {
     settle();
   };
   const close = () => {
+    heapWatch.stop();
     app.close();
     fill.close();
     accessLog?.close();
@@ -128,6 +154,7 @@ try {
     void index.close();
   };
   process.on("uncaughtException", crash);
+  const heapWatch = new HeapWatch({ onFull: crash });
   app.listen();
   watchVitals(data.vitals, data.thread);
   tell({ type: "listening" });
@@ -147,6 +174,8 @@ try {
         return tell({ type: "purge-seen" });
       case "close":
         return close();
+      case "reopen-log":
+        return accessLog?.reopen();
       case "tokens":
         return tokens.setRules(message.rules);
       case "reload": {

@@ -3,9 +3,11 @@ import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { logLevels } from "../runtime/log.js";
 import { byteSizeSetting, durationSetting } from "../runtime/settings-file.js";
+import { accessLogFormats } from "./http/access-log.js";
 import { fullSlotsPerExtent, slabGeometryOf } from "./disk/slab-geometry.js";
 import { isTimeZone, parseTimeOfDay } from "./fill/fill-window.js";
 import { frameCountMin } from "./memory/frame-arena.js";
+import type { ClientLimits } from "./serve/client-limiter.js";
 import { parseClientPrefix } from "./serve/client-prefix.js";
 import { unknownVariablesOf } from "./serve/secure-link.js";
 
@@ -78,6 +80,17 @@ const diskSettings = z
   })
   .prefault({});
 
+const pacingSettings = z
+  .strictObject({
+    /** For responses whose token names no rate of its own. Without it these are sent as fast as the client takes them. */
+    bytesPerSecond: byteSizeSetting().optional(),
+    /** Sent at once when a paced response begins, so that a player starts fast. */
+    burst: byteSizeSetting().default(512 * 1024),
+    /** Whether a player may ask for less than its rate (CMCD rtp). */
+    followPlayers: z.boolean().default(false),
+  })
+  .prefault({});
+
 const tokenSettings = z
   .strictObject({
     /** Whether a request without a token is refused. A wrong token is refused in any case, once there are keys. */
@@ -132,6 +145,12 @@ export const applianceSettings = z
       .default(() => Math.max(1, Math.min(workersMax, availableParallelism() > 2 ? availableParallelism() - 1 : availableParallelism()))),
     /** The frame arena: what is served comes from here. */
     ram: byteSizeSetting().default(2 ** 30),
+    memory: z
+      .strictObject({
+        /** So much of the ram is for the head of the manifest: its best objects are read from disk and stay in memory. */
+        pinManifest: byteSizeSetting().optional(),
+      })
+      .prefault({}),
     chunk: byteSizeSetting().default(2 ** 20),
     /** Folder of the LMDB index; on the system disk, best mirrored. Made when it is missing. */
     index: z.string().default("./var/index"),
@@ -157,10 +176,18 @@ export const applianceSettings = z
       )
       .max(64),
     tokens: tokenSettings,
-    /** By address: 198.51.100.0/24, 2001:db8::/32, or one. Whoever is in `deny`, or not in an `allow` that has any, gets 403. */
+    /**
+     * By address: 198.51.100.0/24, 2001:db8::/32, or one. Whoever is in `deny`, or not in an `allow` that has any, gets 403. For those in `unlimited`
+     * the limits per client do not count: many may stand behind one address.
+     */
     clients: z
-      .strictObject({ allow: z.array(clientPrefix).max(1000).default([]), deny: z.array(clientPrefix).max(1000).default([]) })
+      .strictObject({
+        allow: z.array(clientPrefix).max(1000).default([]),
+        deny: z.array(clientPrefix).max(1000).default([]),
+        unlimited: z.array(clientPrefix).max(1000).default([]),
+      })
       .prefault({}),
+    pacing: pacingSettings,
     /** Chunks that a player names in CMCD (nor, nrr) as its next are brought into memory before it asks. */
     cmcd: z.strictObject({ warm: z.boolean().default(true) }).prefault({}),
     controlPlane: z
@@ -193,6 +220,14 @@ export const applianceSettings = z
         fillRequestsPerWorker: z.number().int().min(0).max(1_000_000).default(256),
         /** Objects that one worker keeps at hand; about 1 KiB each. */
         objectsPerWorker: z.number().int().min(1).max(10_000_000).default(100_000),
+        /** Of one client, an IPv4 address or an IPv6 /64; beyond it 429. Without them nothing is counted. */
+        perClient: z
+          .strictObject({
+            connections: z.number().int().min(1).max(1_000_000).optional(),
+            requests: z.number().int().min(1).max(1_000_000).optional(),
+            requestsPerSecond: z.number().int().min(1).max(1_000_000).optional(),
+          })
+          .optional(),
         /** Reads that one worker has under way at one disk: enough to keep it busy, few enough that others get their turn. */
         readsPerDisk: z.number().int().min(1).max(256).default(8),
         /**
@@ -218,8 +253,21 @@ export const applianceSettings = z
         deadline: durationSetting().default(30_000),
       })
       .prefault({}),
-    /** A line of JSON per response, appended to this file; SIGHUP opens it anew. Without it requests are counted only. */
-    accessLog: z.strictObject({ path: z.string().min(1) }).optional(),
+    /** A line per response, appended to this file; SIGHUP opens it anew. Without it requests are counted only. */
+    accessLog: z
+      .strictObject({
+        path: z.string().min(1),
+        /** JSON lines, or the W3C's extended log format. */
+        format: z.enum(accessLogFormats).default("json"),
+        /** The file is moved away when it is so large, or so old. Without both something else has to. */
+        rotateAt: byteSizeSetting().optional(),
+        rotateEvery: durationSetting(Number.MAX_SAFE_INTEGER).optional(),
+        /** Files that were moved away and are kept: PATH.1 is the newest. */
+        keep: z.number().int().min(0).max(1000).default(5),
+      })
+      .optional(),
+    /** Answers say in Server-Timing where they came from and how long their first byte was waited for. */
+    serverTiming: z.boolean().default(false),
     log: z.strictObject({ level: z.enum(logLevels).default("info") }).prefault({}),
   })
   .superRefine((settings, context) => {
@@ -230,6 +278,10 @@ export const applianceSettings = z
         path: ["ram"],
         message: `Expected room for at least ${frameCountMin} chunks of ${settings.chunk} bytes`,
       });
+    }
+    if ((settings.memory.pinManifest ?? 0) > settings.ram / 3) {
+      // While the head changes, the old one and the new one are both kept.
+      context.addIssue({ code: "custom", path: ["memory", "pinManifest"], message: "Expected at most a third of ram" });
     }
     const paths = new Set<string>();
     const { extentBytes } = slabGeometryOf(settings.chunk);
@@ -271,3 +323,9 @@ export const applianceSettings = z
   });
 
 export type ApplianceSettings = z.output<typeof applianceSettings>;
+
+/** What one client may take; what is not set is without limit. */
+export function clientLimitsOf({ limits }: Pick<ApplianceSettings, "limits">): ClientLimits {
+  const { connections = Infinity, requests = Infinity, requestsPerSecond = Infinity } = limits.perClient ?? {};
+  return { connections, requests, requestsPerSecond };
+}

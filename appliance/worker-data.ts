@@ -4,6 +4,7 @@ import type { TokenKey } from "../fill-protocol/token-key.js";
 import type { DiskDescription } from "./disk/disk-set.js";
 import type { HeatMemory } from "./heat-table.js";
 import type { FrameArenaMemory } from "./memory/frame-arena.js";
+import type { ClientLimiterMemory } from "./serve/client-limiter.js";
 import type { TokenRules } from "./serve/token-checker.js";
 import type { ApplianceSettings } from "./settings.js";
 
@@ -27,6 +28,9 @@ interface WorkerData {
 
 export interface ServeWorkerData extends WorkerData {
   tokenRules: TokenRules;
+  /** Undefined: clients may take what they want. */
+  limiter: ClientLimiterMemory | undefined;
+  sessions: SharedArrayBuffer;
   /** The port that all serving workers share. */
   listenPort: number;
   fill: MessagePort;

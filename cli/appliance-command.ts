@@ -6,6 +6,7 @@ export function applianceCommand(): Command {
     .summary("run an appliance: serve from its disks, fill from upstream")
     .description("Run one appliance in the foreground: it serves objects from its disks, and fills them from upstream.")
     .requiredOption("-c, --config <file>", "YAML settings; paths in it are relative to the working directory")
+    .option("--supervise", "run it in a process of its own, and start that again when it dies; for where no systemd or container does")
     .option("--rebuild-index", "make the index anew from the disks first, if it cannot be used; otherwise that is an error")
     .addHelpText(
       "after",
@@ -17,7 +18,11 @@ The smallest settings file:
 
 SIGTERM drains and exits with 0; a second one stops at once. SIGHUP reads tokens and certificates anew. docs/appliance.md has every key.`,
     )
-    .action(async ({ config, rebuildIndex }: { config: string; rebuildIndex?: true }) => {
+    .action(async ({ config, rebuildIndex, supervise: isSupervised }: { config: string; rebuildIndex?: true; supervise?: boolean }) => {
+      if (isSupervised) {
+        const { supervise } = await import("./supervise.js");
+        return supervise(["appliance", "--config", config, ...(rebuildIndex ? ["--rebuild-index"] : [])]);
+      }
       // Loaded when it runs, as by every command: the others start without it.
       const [{ runAppliance }, { applianceSettings }, { readSettingsFile }] = await Promise.all([
         import("../appliance/main.js"),

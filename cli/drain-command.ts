@@ -5,9 +5,16 @@ import { askAppliance } from "./admin-request.js";
 
 const lookEveryMs = 500;
 
+interface DrainLeft {
+  sinceSeconds: number;
+  deadlineSeconds: number;
+  responsesLeft: number;
+  sessionsLeft: number;
+}
+
 interface DrainStatus {
   state: string;
-  drain: { sinceSeconds: number; deadlineSeconds: number; responsesLeft: number } | null;
+  drain: DrainLeft | null;
 }
 
 export function drainCommand(): Command {
@@ -28,17 +35,22 @@ The same as SIGTERM. Responses that are not done at drain.deadline of the settin
     )
     .action(async ({ admin, wait: untilStopped, json }: { admin: string; wait: boolean; json?: boolean }) => {
       await askAppliance(admin, "drain", {});
-      const say = (state: string, responsesLeft: number | null) => {
-        const text = responsesLeft === null ? state : `${state}: ${responsesLeft} responses left`;
-        process.stdout.write(json ? `${JSON.stringify({ state, responsesLeft })}\n` : `${text}\n`);
+      const say = (state: string, left: Pick<DrainLeft, "responsesLeft" | "sessionsLeft"> | null) => {
+        const text =
+          left === null ? state : `${state}: ${left.responsesLeft} responses left, ${left.sessionsLeft} sessions seen within a minute`;
+        const { responsesLeft = null, sessionsLeft = null } = left ?? {};
+        process.stdout.write(json ? `${JSON.stringify({ state, responsesLeft, sessionsLeft })}\n` : `${text}\n`);
       };
       say("draining", null);
       if (!untilStopped) return;
       for (let last: number | undefined; ;) {
         const status = await readStatus(admin);
         if (!status) return say("stopped", null);
-        const left = status.drain?.responsesLeft;
-        if (left !== undefined && left !== last) say(status.state, (last = left));
+        const left = status.drain;
+        if (left && left.responsesLeft !== last) {
+          last = left.responsesLeft;
+          say(status.state, left);
+        }
         await wait(lookEveryMs);
       }
     });

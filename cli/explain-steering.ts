@@ -9,7 +9,7 @@ export interface ExplainOptions {
   controlPlane: string;
   client: string;
   title?: string;
-  path?: string;
+  object?: string;
   json?: true;
 }
 
@@ -21,7 +21,13 @@ export async function explainSteering(options: ExplainOptions): Promise<void> {
   const client = new ControlPlaneClient(options.controlPlane, { deadlineMs });
   try {
     const paths = await pathsOf(client, options);
-    const { ranked, rejected, matchedPrefix } = await client.rankAppliances({ clientAddress: options.client, paths });
+    const { ranked, rejected, matchedPrefix } = await client.rankAppliances({
+      clientAddress: options.client,
+      paths,
+      everyBox: true,
+      sessionId: "",
+      bitsPerSecond: 0n,
+    });
     const answer = {
       client: options.client,
       title: options.title ?? null,
@@ -48,10 +54,10 @@ export async function explainSteering(options: ExplainOptions): Promise<void> {
   }
 }
 
-async function pathsOf(client: ControlPlaneClient, { title, path }: ExplainOptions): Promise<string[]> {
-  if (path !== undefined) return [path];
+async function pathsOf(client: ControlPlaneClient, { title, object }: ExplainOptions): Promise<string[]> {
+  if (object !== undefined) return [object];
   if (title === undefined) {
-    throw new OperatingError("option-missing", "Cannot explain: say what the client plays, with --title ID or --path PATH");
+    throw new OperatingError("option-missing", "Cannot explain: say what the client plays, with --title ID or --object PATH");
   }
   const found = await client.getTitle({ titleId: title });
   return objectsForPlayback(found.title ?? { hlsPath: "", dashPath: "" }, found.objects).map(({ path }) => path);

@@ -10,6 +10,8 @@ import { demoCommand } from "./demo-command.js";
 import { diskCommand } from "./disk-command.js";
 import { drainCommand } from "./drain-command.js";
 import { fillCommand } from "./fill-command.js";
+import { doctorCommand } from "./doctor-command.js";
+import { fleetCommand } from "./fleet-command.js";
 import { gatewayCommand } from "./gateway-command.js";
 import { indexCommand } from "./index-command.js";
 import { ingestCommand } from "./ingest-command.js";
@@ -32,12 +34,19 @@ const commands = [
   originCommand,
   fillCommand,
   steerCommand,
+  fleetCommand,
+  doctorCommand,
   tokenCommand,
   billingCommand,
   paymentSandboxCommand,
   drainCommand,
   benchCommand,
 ];
+
+/** exitOverride and the rest for commands below commands, too. */
+function inherit(command: Command): void {
+  for (const inner of command.commands) inherit(inner.copyInheritedSettings(command));
+}
 
 /** Runs one command of `argv` (as in process.argv). Exits with 1 when the command failed, with 2 when it was mistyped. */
 export async function runCommandLine(argv: readonly string[]): Promise<void> {
@@ -51,7 +60,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
   for (const command of commands) {
     const added = command().copyInheritedSettings(program);
-    for (const inner of added.commands) inner.copyInheritedSettings(added);
+    inherit(added);
     program.addCommand(added);
   }
   try {

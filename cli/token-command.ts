@@ -11,6 +11,7 @@ interface MakeOptions {
   expires: string;
   client?: string;
   session?: string;
+  rate?: string;
 }
 
 export function tokenCommand(): Command {
@@ -23,6 +24,7 @@ export function tokenCommand(): Command {
     .option("--path <prefix>", 'what the token opens: objects whose path begins so, "" for all', "")
     .option("--expires <duration>", "how long it is good for: 30m, 6h, 7d", "6h")
     .option("--client <cidr>", "only for clients of this prefix, such as 198.51.100.0/24")
+    .option("--rate <bytes>", "responses to its bearer are sent no faster than so many bytes a second, such as 500KiB")
     .option("--session <name>", "whose playback it is; tokens.revokedSessions ends it early")
     .addHelpText(
       "after",
@@ -32,13 +34,15 @@ Example:
   curl http://127.0.0.1:8080/~$TOKEN/clock/master.m3u8`,
     )
     .action(async (options: MakeOptions) => {
-      const [{ makePlaybackToken }, { parseDurationMs }, { parseClientPrefix }, { chooseSigningKey }, { keys }] = await Promise.all([
-        import("../fill-protocol/playback-token.js"),
-        import("../runtime/duration.js"),
-        import("../appliance/serve/client-prefix.js"),
-        import("../fill-protocol/token-key.js"),
-        readRules(options.config),
-      ]);
+      const [{ makePlaybackToken }, { parseDurationMs }, { parseClientPrefix }, { chooseSigningKey }, { parseByteSize }, { keys }] =
+        await Promise.all([
+          import("../fill-protocol/playback-token.js"),
+          import("../runtime/duration.js"),
+          import("../appliance/serve/client-prefix.js"),
+          import("../fill-protocol/token-key.js"),
+          import("../runtime/byte-size.js"),
+          readRules(options.config),
+        ]);
       const key = options.key === undefined ? chooseSigningKey(keys, Date.now()) : keys.find(({ id }) => id === options.key);
       if (!key)
         throw new OperatingError("no-key", `Cannot sign: ${options.config} has no key ${options.key ?? "in tokens.keys, nor in a lease"}`);
@@ -48,11 +52,15 @@ Example:
       if (options.client !== undefined && !parseClientPrefix(options.client)) {
         throw new OperatingError("bad-option", `Cannot read --client ${options.client}: expected a prefix such as 198.51.100.0/24`);
       }
+      const bytesPerSecond = options.rate === undefined ? undefined : parseByteSize(options.rate);
+      if (options.rate !== undefined && !bytesPerSecond)
+        throw new OperatingError("bad-option", `Cannot read --rate ${options.rate}: expected bytes a second, such as 500KiB`);
       const claims = {
         expiresUnixS: Math.floor((Date.now() + lifetimeMs) / 1000),
         pathPrefix: options.path,
         ...(options.client === undefined ? {} : { clientPrefix: options.client }),
         ...(options.session === undefined ? {} : { session: options.session }),
+        ...(bytesPerSecond === undefined ? {} : { bytesPerSecond }),
       };
       process.stdout.write(`${makePlaybackToken(claims, key)}\n`);
     });

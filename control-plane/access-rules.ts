@@ -26,10 +26,23 @@ const accessRules: Readonly<Record<string, Readonly<Record<string, AccessRule>>>
     RenewLease: appliance,
     RevokeSession: staff,
     ListAppliances: { allow: ["operator", "appliance", "service"] },
+    FetchRegistry: { allow: ["operator", "appliance", "service"] },
   },
   "millrace.fill.v1.FillService": { FetchManifest: appliance, RankSources: appliance, ReportHoldings: appliance, ReportHeat: appliance },
   "millrace.catalog.v1.CatalogService": { PublishTitle: staff, ListTitles: anyone, GetTitle: anyone },
-  "millrace.steering.v1.SteeringService": { RankAppliances: staff },
+  "millrace.steering.v1.SteeringService": {
+    RankAppliances: staff,
+    ReleaseSession: staff,
+    // Its session is signed.
+    SteerContent: anyone,
+  },
+  "millrace.operation.v1.OperationService": {
+    OrderAppliance: staff,
+    ScheduleMaintenance: staff,
+    CancelMaintenance: staff,
+    ListMaintenance: staff,
+    CheckTurnUp: { allow: ["operator", "appliance", "service"] },
+  },
   "millrace.playback.v1.PlaybackService": { StartPlayback: { allow: ["account", "service"] } },
   "millrace.fillplan.v1.FillPlanService": {
     SummarizePlan: staff,

@@ -31,6 +31,8 @@ const statusOfCode: Readonly<Record<string, status>> = {
   "title-unknown": status.NOT_FOUND,
   "object-unknown": status.NOT_FOUND,
   "appliance-unknown": status.NOT_FOUND,
+  "steering-session-unknown": status.NOT_FOUND,
+  "maintenance-unknown": status.NOT_FOUND,
   "boot-unknown": status.FAILED_PRECONDITION,
   "boot-superseded": status.FAILED_PRECONDITION,
   "lease-unknown": status.FAILED_PRECONDITION,

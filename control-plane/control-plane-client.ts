@@ -6,6 +6,7 @@ import { operatingErrorOf } from "./call-errors.js";
 import { BillingServiceClient } from "./protocol/generated/millrace/billing/v1/billing.js";
 import { FillPlanServiceClient } from "./protocol/generated/millrace/fillplan/v1/fill_plan.js";
 import { CatalogServiceClient } from "./protocol/generated/millrace/catalog/v1/catalog.js";
+import { OperationServiceClient } from "./protocol/generated/millrace/operation/v1/operation.js";
 import { LoginServiceClient } from "./protocol/generated/millrace/login/v1/login.js";
 import { PlaybackServiceClient } from "./protocol/generated/millrace/playback/v1/playback.js";
 import { SteeringServiceClient } from "./protocol/generated/millrace/steering/v1/steering.js";
@@ -56,6 +57,7 @@ export class ControlPlaneClient {
   readonly #playback: PlaybackServiceClient;
   readonly #fillPlan: FillPlanServiceClient;
   readonly #steering: SteeringServiceClient;
+  readonly #operation: OperationServiceClient;
   readonly #login: LoginServiceClient;
   readonly #billing: BillingServiceClient;
   #hasAnswered = false;
@@ -80,6 +82,7 @@ export class ControlPlaneClient {
     this.#fillPlan = new FillPlanServiceClient(address, credentials.createInsecure(), shared);
     this.#playback = new PlaybackServiceClient(address, credentials.createInsecure(), shared);
     this.#steering = new SteeringServiceClient(address, credentials.createInsecure(), shared);
+    this.#operation = new OperationServiceClient(address, credentials.createInsecure(), shared);
     this.#login = new LoginServiceClient(address, credentials.createInsecure(), shared);
     this.#billing = new BillingServiceClient(address, credentials.createInsecure(), shared);
   }
@@ -96,6 +99,13 @@ export class ControlPlaneClient {
   readonly makePlan = this.#unary(() => this.#fillPlan.makePlan.bind(this.#fillPlan));
   readonly listMisses = this.#unary(() => this.#fillPlan.listMisses.bind(this.#fillPlan));
   readonly rankAppliances = this.#unary(() => this.#steering.rankAppliances.bind(this.#steering));
+  readonly orderAppliance = this.#unary(() => this.#operation.orderAppliance.bind(this.#operation));
+  readonly scheduleMaintenance = this.#unary(() => this.#operation.scheduleMaintenance.bind(this.#operation));
+  readonly cancelMaintenance = this.#unary(() => this.#operation.cancelMaintenance.bind(this.#operation));
+  readonly listMaintenance = this.#unary(() => this.#operation.listMaintenance.bind(this.#operation));
+  readonly checkTurnUp = this.#unary(() => this.#operation.checkTurnUp.bind(this.#operation));
+  readonly releaseSession = this.#unary(() => this.#steering.releaseSession.bind(this.#steering));
+  readonly steerContent = this.#unary(() => this.#steering.steerContent.bind(this.#steering));
   readonly signUp = this.#unary(() => this.#login.signUp.bind(this.#login));
   readonly verifyEmail = this.#unary(() => this.#login.verifyEmail.bind(this.#login));
   readonly signIn = this.#unary(() => this.#login.signIn.bind(this.#login));

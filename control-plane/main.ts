@@ -1,4 +1,5 @@
 // The control plane's process: the only place of it that constructs.
+import { randomBytes } from "node:crypto";
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { openAdminServer } from "../runtime/admin-server.js";
 import { systemClock, type Clock } from "../runtime/clock.js";
@@ -17,6 +18,10 @@ import { ApplianceStore } from "./fleet/appliance-store.js";
 import { countFleet, logNewlyOffline, makeFleetService, restoreFleet } from "./fleet/fleet-service.js";
 import { FleetRegistry } from "./fleet/fleet-registry.js";
 import { HoldingsRegister } from "./fleet/holdings-register.js";
+import { makeOperationService } from "./fleet/operation-service.js";
+import { OperationStore } from "./fleet/operation-store.js";
+import { Operations } from "./fleet/operations.js";
+import { Numbering } from "./fleet/numbering.js";
 import { TokenKeyStore } from "./fleet/token-key-store.js";
 import { TokenKeys } from "./fleet/token-keys.js";
 import { FillServiceService } from "../fill-protocol/generated/millrace/fill/v1/fill.js";
@@ -32,12 +37,20 @@ import { makePlaybackService } from "./playback/playback-service.js";
 import { CatalogServiceService } from "./protocol/generated/millrace/catalog/v1/catalog.js";
 import { LoginServiceService } from "./protocol/generated/millrace/login/v1/login.js";
 import { FillPlanServiceService } from "./protocol/generated/millrace/fillplan/v1/fill_plan.js";
+import { OperationServiceService } from "./protocol/generated/millrace/operation/v1/operation.js";
 import { PlaybackServiceService } from "./protocol/generated/millrace/playback/v1/playback.js";
 import { SteeringServiceService } from "./protocol/generated/millrace/steering/v1/steering.js";
 import { openGrpcServer } from "./server.js";
 import { makeServiceCalls } from "./service-calls.js";
 import type { ControlPlaneSettings } from "./settings.js";
+import { openDecisionLog } from "./steering/decision-log.js";
+import { openGeoLocator } from "./steering/geo-locator.js";
+import { ThroughputReports } from "./steering/order-pathways.js";
+import { openRouting } from "./steering/routing.js";
+import { SessionLedger } from "./steering/session-ledger.js";
+import { SteeringFleet } from "./steering/steering-fleet.js";
 import { makeSteeringService } from "./steering/steering-service.js";
+import { SteeringSessions } from "./steering/steering-sessions.js";
 import { Steering } from "./steering/steering.js";
 import { clockDifferenceMaxMs, readClockDifferenceMs } from "./store/clock-difference.js";
 import { openStore } from "./store/database.js";
@@ -81,12 +94,41 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
   });
   const catalog = new CatalogStore(store);
   const applianceStore = new ApplianceStore(store);
-  const registry = new FleetRegistry({ clock, expiresAfterMs: settings.fleet.expiresAfter });
-  const holdings = new HoldingsRegister();
+  const numbers = new Numbering();
+  const { heartbeatEvery, expiresAfter, drainedAfter, selfPreservation } = settings.fleet;
+  const registry = new FleetRegistry({
+    clock,
+    expiresAfterMs: expiresAfter,
+    heartbeatEveryMs: heartbeatEvery,
+    drainedAfterMs: drainedAfter,
+    preservation: { ...selfPreservation, forMs: selfPreservation.for },
+  });
+  const holdings = new HoldingsRegister(numbers);
   const heat = new HeatStore(store, clock);
   const plans = new PlanStore(store);
   const planner = new FillPlanner({ catalog, appliances: applianceStore, heat, plans, settings: settings.fillPlan, clock, log });
-  const steering = new Steering({ registry, holdings, sites: settings.sites, steering: settings.steering, metrics });
+  const liveness = new TitleGate({ registry, holdings, rules: settings.fillPlan.liveness, metrics });
+  const routing = openRouting(settings, { clock, log });
+  const { nominalBitsPerSecond, reservationValidFor, contentSteeringTtl, geoDatabase } = settings.steering;
+  const fleet = new SteeringFleet({ registry, numbers, onSite: (siteId) => routing.noteSite(siteId) });
+  const decisionLog = settings.steering.decisionLog && openDecisionLog(settings.steering.decisionLog, { log, boxes: () => fleet.boxes() });
+  const ledger = new SessionLedger({
+    validForMs: reservationValidFor,
+    onEnd: (sessionId) => decisionLog?.writeEnd(clock.unixMs(), sessionId),
+  });
+  const geo = geoDatabase === undefined ? undefined : openGeoLocator(geoDatabase);
+  const steering = new Steering({
+    routes: routing.table,
+    fleet,
+    holdings,
+    ledger,
+    geo,
+    decisionLog,
+    limits: settings.steering,
+    clock,
+    metrics,
+  });
+  const sessions = new SteeringSessions(settings.steering.sessionSecret ?? randomBytes(32).toString("hex"));
   const { authentication } = settings;
   const login = await openLogin({ store, shared, settings: settings.login, clock, log });
   const authenticator = new Authenticator({
@@ -102,7 +144,6 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     authenticationRequired: authentication.required,
     forwardingNeedsSecret: authentication.services.length > 0,
   });
-  const liveness = new TitleGate({ registry, holdings, rules: settings.fillPlan.liveness, metrics });
   const calendar = {
     rotateEveryMs: settings.tokens.rotateEvery,
     urlsValidForMs: settings.tokens.urlsValidFor,
@@ -114,6 +155,17 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     ? new UrlSigner({ keys: tokenKeys, clock, validForMs: settings.tokens.urlsValidFor, bindClients: settings.tokens.bindClients })
     : undefined;
   const knownAppliances = await restoreFleet({ registry, store: applianceStore });
+  const operationStore = new OperationStore(store);
+  const { turnUp } = settings.fleet;
+  const operations = new Operations({
+    registry,
+    store: operationStore,
+    turnUp,
+    clock,
+    log,
+    onChange: (applianceId) => fleet.refresh(applianceId),
+  });
+  await operations.follow();
 
   const billing = openBilling({ store, settings: settings.billing, clock, log });
   const admission = settings.billing.required ? new StreamAdmission(store, clock) : undefined;
@@ -125,12 +177,21 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
         registry,
         holdings,
         store: applianceStore,
+        onRegistered: (identity) => {
+          operations.apply(identity);
+          planner.changed();
+        },
         manifestVersionOf: ({ applianceId }) => planner.versionOf(applianceId),
-        onRegistered: () => planner.changed(),
         clock,
         heartbeatEveryMs: settings.fleet.heartbeatEvery,
         expiresAfterMs: settings.fleet.expiresAfter,
         leaseValidForMs: settings.lease.validFor,
+        onChange: (applianceId) => fleet.refresh(applianceId),
+        sessionsEndInSeconds: ({ identity, state }) => {
+          const box = state === "draining" ? fleet.get(identity.applianceId) : undefined;
+          const endsAtMs = box && ledger.lastEndOn(box);
+          return endsAtMs === undefined ? 0 : Math.ceil(Math.max(0, endsAtMs - clock.monotonicMs()) / 1000);
+        },
         tokenKeys,
         log,
       }),
@@ -162,16 +223,45 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
       }),
     },
     {
+      definition: OperationServiceService,
+      implementation: makeOperationService(calls, {
+        registry,
+        store: operationStore,
+        operations,
+        prefixesOfSite: (siteId) => routing.table.countBySite().get(siteId) ?? 0,
+        clock,
+        log,
+      }),
+    },
+    {
       definition: CatalogServiceService,
       implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.changed(), clock, log }),
     },
-    { definition: SteeringServiceService, implementation: makeSteeringService(calls, { steering, catalog }) },
+    {
+      definition: SteeringServiceService,
+      implementation: makeSteeringService(calls, {
+        steering,
+        catalog,
+        sessions,
+        signer,
+        throughput: new ThroughputReports(),
+        contentSteeringTtlMs: contentSteeringTtl,
+        clock,
+      }),
+    },
+    {
+      definition: PlaybackServiceService,
+      implementation: makePlaybackService(calls, { catalog, steering, sessions, nominalBitsPerSecond, clock, signer, liveness, admission }),
+    },
     { definition: LoginServiceService, implementation: login.makeService(calls) },
-    { definition: PlaybackServiceService, implementation: makePlaybackService(calls, { catalog, steering, signer, liveness, admission }) },
   ]);
   metrics.watchPasswords(() => login.hasher.worked);
   let draining = false;
-  const watch = setInterval(() => logNewlyOffline({ registry, log }), settings.fleet.heartbeatEvery);
+  const watch = setInterval(() => {
+    logNewlyOffline({ registry, log });
+    ledger.expire(clock.monotonicMs());
+    void operations.follow();
+  }, heartbeatEvery);
   const sweep = setInterval(() => {
     forgetOldKeys(store, clock.unixMs()).catch((error: unknown) => log.warn({ err: error }, "old idempotency keys stay for now"));
   }, sweepEveryMs);
@@ -183,6 +273,7 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     status: () => ({
       draining,
       grpcPort: server.port,
+      steering: { ...routing.status(), sessions: ledger.size, decisionsDropped: decisionLog?.dropped ?? 0 },
       database: redactedUrl(settings.database),
       shared: redactedUrl(settings.shared),
       sharedAvailable: shared.isAvailable(),
@@ -199,9 +290,11 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     close: async () => {
       draining = true;
       clearInterval(watch);
+      routing.close();
       clearInterval(sweep);
       tokenKeys.stop();
       await server.drain();
+      await decisionLog?.close();
       await billing.close();
       login.close();
       await store.destroy();

@@ -25,6 +25,7 @@ const protoFiles = [
   "millrace/catalog/v1/catalog.proto",
   "millrace/steering/v1/steering.proto",
   "millrace/playback/v1/playback.proto",
+  "millrace/operation/v1/operation.proto",
   "millrace/login/v1/login.proto",
   "millrace/billing/v1/billing.proto",
   "google/rpc/error_details.proto",

@@ -123,6 +123,8 @@ const beat = (applianceId: string, bootId: string, rest: Partial<HeartbeatReques
   fillHeadroom: 10,
   manifest: undefined,
   holdingsSequence: 0n,
+  headroom: undefined,
+  sentAtUnixMs: 0n,
   ...rest,
 });
 const etag = '"e1"';
@@ -366,14 +368,20 @@ test("PlaybackService and SteeringService rank the healthy, holders first, over 
       ],
     );
     const paths = film("one").objects.map(({ path }) => path);
-    const explained = await client.rankAppliances({ clientAddress: "10.1.2.3", paths });
+    const explained = await client.rankAppliances({ clientAddress: "10.1.2.3", paths, everyBox: true, sessionId: "", bitsPerSecond: 0n });
     assert.deepEqual(
       explained.ranked.map(({ applianceId }) => applianceId),
       ["near", "far", "cold"],
     );
     assert.equal(explained.matchedPrefix, "10.0.0.0/8");
-    assert.equal(await failureOf(client.rankAppliances({ clientAddress: "here", paths })), "INVALID_ARGUMENT invalid-argument");
-    assert.equal(await failureOf(client.rankAppliances({ clientAddress: "::1", paths: [] })), "INVALID_ARGUMENT invalid-argument");
+    assert.equal(
+      await failureOf(client.rankAppliances({ clientAddress: "here", paths, everyBox: true, sessionId: "", bitsPerSecond: 0n })),
+      "INVALID_ARGUMENT invalid-argument",
+    );
+    assert.equal(
+      await failureOf(client.rankAppliances({ clientAddress: "::1", paths: [], everyBox: true, sessionId: "", bitsPerSecond: 0n })),
+      "INVALID_ARGUMENT invalid-argument",
+    );
     // A title that was published anew is held by nobody.
     const renewed = film("one");
     await client.publishTitle({ ...renewed, objects: renewed.objects.map((object) => ({ ...object, etag: '"e2"' })) });

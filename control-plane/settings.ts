@@ -1,8 +1,8 @@
 // The settings of the control plane: every key, its default, its bounds and why.
-import ipaddr from "ipaddr.js";
 import { z } from "zod";
 import { logLevels } from "../runtime/log.js";
 import { byteSizeSetting, durationSetting } from "../runtime/settings-file.js";
+import { routesSettings, siteSettings, steeringSettings } from "./steering/steering-settings.js";
 import { authenticationSettings } from "./authentication-settings.js";
 import { billingSettings } from "./billing/billing-settings.js";
 import { loginSettings } from "./login/login-settings.js";
@@ -17,25 +17,8 @@ export function listenSetting(defaultPort: number) {
   });
 }
 
-/** "10.0.0.0/8" or "2001:db8::/32". */
-export function prefixSetting() {
-  return z.string().refine((text) => ipaddr.isValidCIDR(text), {
-    error: (issue) => `Expected a prefix such as 10.0.0.0/8 or 2001:db8::/32: received ${JSON.stringify(issue.input)}`,
-  });
-}
-
 /** A step that waits for longer than a month is no step. */
 const escalationWaitMaxMs = 30 * 86_400_000;
-
-const siteSettings = z.strictObject({
-  id: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "Expected up to 64 letters, digits, dots, dashes and underscores"),
-  /** Clients in these prefixes are near; the longest prefix wins. */
-  prefixes: z.array(prefixSetting()).default([]),
-  /** Order among sites that are equally near: lower first. */
-  rank: z.number().int().min(0).max(1_000_000).default(100),
-});
-
-export type SiteSettings = z.output<typeof siteSettings>;
 
 /** Keys that are in force at once: each lease carries them all. */
 const tokenKeysMax = 100;
@@ -60,6 +43,18 @@ export const controlPlaneSettings = z
         heartbeatEvery: durationSetting().default(2000),
         /** Silence after which an appliance gets no players: three heartbeats, so that one lost packet costs nothing. */
         expiresAfter: durationSetting().default(6000),
+        /** An appliance that drains is drained when nobody has asked it for anything for so long. */
+        drainedAfter: durationSetting().default(30_000),
+        /** When most heartbeats stop at once nobody is struck off: the fault is probably here. */
+        selfPreservation: z
+          .strictObject({
+            share: z.number().min(0.1).max(1).default(0.5),
+            atLeast: z.number().int().min(2).default(5),
+            for: durationSetting().default(600_000),
+          })
+          .prefault({}),
+        /** "required": players are sent to a new box when its turn-up checks are green. */
+        turnUp: z.enum(["required", "off"]).default("off"),
       })
       .refine((fleet) => fleet.heartbeatEvery >= 50, "heartbeatEvery must be 50ms or more")
       .refine((fleet) => fleet.expiresAfter >= 2 * fleet.heartbeatEvery, "expiresAfter must be at least twice heartbeatEvery")
@@ -120,16 +115,8 @@ export const controlPlaneSettings = z
       .max(10_000)
       .refine((sites) => new Set(sites.map(({ id }) => id)).size === sites.length, "Two sites have the same id")
       .default([]),
-    steering: z
-      .strictObject({
-        /** The first so many URLs already span `minSites`, so that a player leaves a dead site early. */
-        minUrls: z.number().int().min(1).max(10).default(3),
-        maxUrls: z.number().int().min(1).max(32).default(10),
-        minSites: z.number().int().min(1).max(10).default(2),
-      })
-      .refine(({ minUrls, maxUrls }) => minUrls <= maxUrls, "minUrls must not be more than maxUrls")
-      .refine(({ minUrls, minSites }) => minSites <= minUrls, "minSites must not be more than minUrls")
-      .prefault({}),
+    routes: routesSettings.prefault({}),
+    steering: steeringSettings,
     authentication: authenticationSettings,
     login: loginSettings,
     billing: billingSettings,
@@ -146,4 +133,3 @@ export const controlPlaneSettings = z
 
 export type ControlPlaneSettings = z.output<typeof controlPlaneSettings>;
 export type FillPlanSettings = ControlPlaneSettings["fillPlan"];
-export type SteeringSettings = ControlPlaneSettings["steering"];

@@ -8,14 +8,9 @@ import { credentials, loadPackageDefinition, type Client, type ServiceError } fr
 import { loadSync } from "@grpc/proto-loader";
 import { protoPath as healthProto } from "grpc-health-check";
 import { ControlPlaneClient } from "../control-plane/control-plane-client.js";
-import { FillServiceClient } from "../fill-protocol/generated/millrace/fill/v1/fill.js";
-import {
-  ApplianceRole,
-  ApplianceState,
-  FleetServiceClient,
-  type HeartbeatResponse,
-} from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
+import { ApplianceState } from "../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { runMillrace, startMillrace, type RunningMillrace } from "./support/run-millrace.js";
+import { joinFleet } from "./support/talking-appliance.js";
 import { temporaryFolder } from "./support/temporary-folder.js";
 import { waitUntil } from "./support/wait-until.js";
 
@@ -92,56 +87,6 @@ const film = (titleId: string) => ({
   })),
 });
 
-/** An appliance that only talks: registers, holds what it is told to, and beats while `alive`. */
-async function joinFleet(t: TestContext, port: number, { id, siteId, holds }: { id: string; siteId: string; holds: readonly string[] }) {
-  const address = `127.0.0.1:${port}`;
-  const fleet = new FleetServiceClient(address, credentials.createInsecure());
-  const fill = new FillServiceClient(address, credentials.createInsecure());
-  t.after(() => {
-    fleet.close();
-    fill.close();
-  });
-  const bootId = `${id}-boot`;
-  const identity = {
-    applianceId: id,
-    siteId,
-    clusterId: `${siteId}-a`,
-    role: ApplianceRole.APPLIANCE_ROLE_EDGE,
-    dataUrl: `http://127.0.0.1:1/${id}/`,
-    adminUrl: "",
-    capacityBytes: 1_000_000n,
-    chunkBytes: 1000,
-    softwareVersion: "0",
-  };
-  await new Promise<void>((resolve, reject) => fleet.register({ identity, bootId }, (error) => (error ? reject(error) : resolve())));
-  const holdings = holds.map((path) => ({ path, etag, chunksHeld: 1, chunksTotal: 1 }));
-  await new Promise<void>((resolve, reject) =>
-    fill.reportHoldings({ applianceId: id, bootId, sequence: 1n, replaceAll: true, holdings }, (error) =>
-      error ? reject(error) : resolve(),
-    ),
-  );
-  const heartbeat = {
-    applianceId: id,
-    bootId,
-    state: ApplianceState.APPLIANCE_STATE_LIVE,
-    totals: { requests: 7n, bytesSent: 8n, bytesFilled: 9n, heldBytes: 10n },
-    disks: [],
-    requestHeadroom: 100,
-    fillHeadroom: 100,
-    manifest: undefined,
-    holdingsSequence: 1n,
-  };
-  const beat = () =>
-    new Promise<HeartbeatResponse>((resolve, reject) =>
-      fleet.heartbeat(heartbeat, (error, response) => (error ? reject(error) : resolve(response))),
-    );
-  const first = await beat();
-  const timer = setInterval(() => beat().catch(() => {}), 100);
-  const fallSilent = () => clearInterval(timer);
-  t.after(fallSilent);
-  return { first, beat, fallSilent };
-}
-
 const json = async (response: Response) => (await response.json()) as Record<string, unknown>;
 const codeOf = async (response: Response) => `${response.status} ${((await json(response))["error"] as { code: string }).code}`;
 const play = (url: string, body: string, headers: Record<string, string> = {}) =>
@@ -202,7 +147,9 @@ test("an appliance joins, is steered to, falls silent, is taken out, and is told
   assert.equal(box.first.registerAgain, false);
   const state = async () => (await client.listAppliances({})).appliances[0]?.state;
   assert.equal(await state(), ApplianceState.APPLIANCE_STATE_LIVE);
-  const ranked = async () => (await client.rankAppliances({ clientAddress: "127.0.0.1", paths: ["x"] })).ranked.length;
+  const ranked = async () =>
+    (await client.rankAppliances({ clientAddress: "127.0.0.1", paths: ["x"], everyBox: true, sessionId: "", bitsPerSecond: 0n })).ranked
+      .length;
   assert.equal(await ranked(), 1);
   box.fallSilent();
   await waitUntil("offline", async () => (await state()) === ApplianceState.APPLIANCE_STATE_OFFLINE);
@@ -268,7 +215,11 @@ test("the gateway answers titles, playback, fleet and pages, and refuses bad inp
   const played = await play(url, '{"titleId":"one"}', { "X-Forwarded-For": "10.9.8.7" });
   assert.equal(played.status, 200);
   assert.equal(played.headers.get("access-control-allow-origin"), "*");
-  assert.deepEqual(await json(played), {
+  const { steering, ...answer } = await json(played);
+  const { hls, dash } = steering as { hls: string; dash: string };
+  assert.match(hls, /^\/api\/steering\/master\.m3u8\?session=[\w.-]+$/);
+  assert.match(dash, /^\/api\/steering\/manifest\.mpd\?session=[\w.-]+$/);
+  assert.deepEqual(answer, {
     titleId: "one",
     name: "The one",
     durationSeconds: 60,
@@ -312,6 +263,9 @@ test("the gateway answers titles, playback, fleet and pages, and refuses bad inp
       capacityBytes: 1_000_000,
       objectsHeld: 3,
       requestHeadroom: 100,
+      unhealthy: "",
+      safeToPowerOff: false,
+      drainedInSeconds: 0,
       disks: [],
     },
   );
@@ -374,7 +328,7 @@ test("millrace steer explain prints ranks, rejections and the matched prefix, an
   assert.match(table.stdout, /Client 10\.1\.2\.3: matched prefix 10\.0\.0\.0\/8\nPlays title one \(3 objects\)/);
   assert.match(table.stdout, /1 .*near .*near-box[^]*2 .*far .*far-box[^]*C .*far-box .*holds nothing of the title/);
 
-  const asJson = JSON.parse((await explain("--client", "2001:db8::1", "--path", "one/video.mp4", "--json")).stdout) as {
+  const asJson = JSON.parse((await explain("--client", "2001:db8::1", "--object", "one/video.mp4", "--json")).stdout) as {
     matchedPrefix: unknown;
     ranked: { applianceId: string; rank: number }[];
     rejected: { letter: string }[];
@@ -392,13 +346,13 @@ test("millrace steer explain prints ranks, rejections and the matched prefix, an
   for (const [args, message] of [
     [["--client", "here", "--title", "one"], /Expected an IPv4 or IPv6 address: received "here"/],
     [["--client", "10.0.0.1", "--title", "none"], /Cannot find title none/],
-    [["--client", "10.0.0.1"], /with --title ID or --path PATH/],
+    [["--client", "10.0.0.1"], /with --title ID or --object PATH/],
   ] as const) {
     const failed = await explain(...args);
     assert.equal(failed.code, 1);
     assert.match(failed.stderr, message);
   }
-  const nobody = await runMillrace(["steer", "explain", "--control-plane", "grpc://127.0.0.1:1", "--client", "::1", "--path", "x"]);
+  const nobody = await runMillrace(["steer", "explain", "--control-plane", "grpc://127.0.0.1:1", "--client", "::1", "--object", "x"]);
   assert.equal(nobody.code, 1);
   assert.match(nobody.stderr, /^Cannot ask the control plane at grpc:\/\/127\.0\.0\.1:1: it cannot be reached\n$/);
   assert.equal((await explain("--title", "one")).code, 2);

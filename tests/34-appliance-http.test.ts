@@ -233,6 +233,44 @@ test("HTTP/1.0 is refused with 505, and so is a request without a Host", async (
   assert.match((await sendRaw(appliance.url, "GET /film.mp4 HTTP/1.1\r\nX: y\r\n\r\n")).text, /^HTTP\/1\.1 400 /);
 });
 
+const oddRequests: [name: string, request: string, statuses: string[]][] = [
+  ["lines that end in LF alone", "GET /film.mp4 HTTP/1.1\nHost: x\nConnection: close\n\n", ["505"]],
+  ["a target in absolute form", "GET http://x/film.mp4 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", ["505"]],
+  ["OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", ["505"]],
+  ["OPTIONS of a path", "OPTIONS /film.mp4 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", ["204"]],
+  ["the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ["505"]],
+  ["HTTP/1.2", "GET /film.mp4 HTTP/1.2\r\nHost: x\r\n\r\n", ["505"]],
+  ["TRACE", "TRACE /film.mp4 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", ["405"]],
+  ["PUT with a body", "PUT /film.mp4 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc", ["405"]],
+  ["a method that is none", "BREW /film.mp4 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", ["405"]],
+  [
+    "a body in chunks",
+    "HEAD /film.mp4 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    ["200"],
+  ],
+  [
+    "a length and chunks: a second request that hides in the body is none",
+    "HEAD /film.mp4 HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n",
+    ["400"],
+  ],
+  ["a header that is folded", "GET /film.mp4 HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n", []],
+  ["a blank before a colon", "GET /film.mp4 HTTP/1.1\r\nHost: x\r\nRange : bytes=0-1\r\n\r\n", []],
+  ["a zero byte in a header", "GET /film.mp4 HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n", []],
+  ["an expectation that is none", "HEAD /film.mp4 HTTP/1.1\r\nHost: x\r\nExpect: tea\r\nConnection: close\r\n\r\n", ["200"]],
+  ["an upgrade to HTTP/2", "HEAD /film.mp4 HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", ["200"]],
+];
+for (const [name, text, statuses] of oddRequests) {
+  test(`odd requests: ${name}: ${statuses.join(", ") || "no answer"}`, async () => {
+    await get({}, "HEAD");
+    const answer = await sendRaw(appliance.url, text, { silenceMs: 1000 });
+    assert.deepEqual(
+      [...answer.text.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => status),
+      statuses,
+    );
+    assert.equal((await get({ range: "bytes=0-0" })).status, 206, "others are served");
+  });
+}
+
 test("a client that has sent all and closed its side is not answered, and leaves nothing behind", async () => {
   const { text } = await sendRaw(appliance.url, "GET /film.mp4 HTTP/1.1\r\nHost: x\r\n\r\n", { halfClose: true });
   assert.ok(text === "" || text.startsWith("HTTP/1.1 200 "), text.slice(0, 50));

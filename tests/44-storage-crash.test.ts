@@ -113,7 +113,7 @@ test(`${rounds} kills at random moments: every indexed chunk is right, nothing l
   t.diagnostic(JSON.stringify(seen));
   assert.ok(seen.keptMax > 0, "nothing was kept in any round");
   // The disks have room for 132 whole chunks: a run that never fills them has evicted nothing.
-  assert.ok(seen.chunksMax > 70, `at most ${seen.chunksMax} chunks were held: the load was too small to show anything`);
+  assert.ok(seen.chunksMax > 50, `at most ${seen.chunksMax} chunks were held: the load was too small to show anything`);
 });
 
 test("the index made anew from the slots after a kill holds at least what the killed one held, all of it right", async () => {

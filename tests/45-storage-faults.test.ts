@@ -251,6 +251,10 @@ test("a purged object, prefix, or everything is never served from before again: 
   assert.equal((await post("purge", { path: "/a" })).status, 409);
   assert.equal((await fetch(`${appliance.adminUrl}purge`, { method: "POST", body: '{"all":true}' })).status, 415);
   await appliance.stop();
+  appliance = await startAppliance(options);
+  for (const name of names.slice(0, 2)) assert.equal(await isServed(name), false, "after a restart");
+  assert.ok(await isServed(kept));
+  await appliance.stop();
 
   const settings = writeApplianceSettings(options);
   const checked = await runMillrace(["index", "check", "--config", settings, "--bytes", "--json"]);
@@ -265,6 +269,11 @@ test("a purged object, prefix, or everything is never served from before again: 
   assert.equal(await isServed(names[1]!), false);
   assert.equal((await runMillrace(["purge", "--all", "--admin", appliance.adminUrl])).code, 0);
   for (const name of names) assert.equal(await isServed(name), false);
+  await appliance.stop();
+  appliance = await startAppliance(options);
+  for (const name of names) assert.equal(await isServed(name), false, "after a restart");
+  // The disk that was added by command is not in the settings.
+  await waitUntil("all space is free", async () => (await rowOf("disk2")).usedBytes + (await rowOf("disk3")).usedBytes === 0);
 
   mkdirSync(origin);
   for (const [name, bytes] of files) writeFileSync(join(origin, name), bytes);

@@ -54,6 +54,7 @@ async function openBench(
     renewLease: (_call, done) => done(null, { lease: undefined }),
     revokeSession: (_call, done) => done(null, { untilUnixMs: 0n }),
     listAppliances: (_call, done) => done(null, { appliances: [] }),
+    fetchRegistry: (_call, done) => done(null, { version: 1n, whole: true, appliances: [], preserving: false }),
   };
   const fill: FillServiceServer = {
     fetchManifest: (call) => call.end(),
@@ -90,6 +91,7 @@ async function openBench(
       totals: () => ({ requests: 0n, bytesSent: 0n, bytesFilled: 0n, heldBytes: 0n }),
       disks: () => [],
       requestHeadroom: () => 1,
+      headroom: () => undefined,
       fillHeadroom: () => 1,
       fillProgress: () => undefined,
       isDraining: () => draining,

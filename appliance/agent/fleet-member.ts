@@ -6,6 +6,7 @@ import {
   ApplianceState,
   type ApplianceIdentity,
   type DiskStatus,
+  type Headroom,
   type Lease,
   type ManifestProgress,
   type ServingTotals,
@@ -37,6 +38,7 @@ export interface ApplianceSelf {
   disks: () => DiskStatus[];
   /** Requests that could be taken more; 0 when draining. */
   requestHeadroom: () => number;
+  headroom: () => Headroom | undefined;
   /** Fill requests of other appliances that could be taken more. */
   fillHeadroom: () => number;
   /** Undefined before the first look at a manifest. */
@@ -168,6 +170,8 @@ export class FleetMember {
       requestHeadroom: self.requestHeadroom(),
       fillHeadroom: self.fillHeadroom(),
       holdingsSequence: holdings.acknowledgedSequence,
+      headroom: self.headroom(),
+      sentAtUnixMs: BigInt(clock.unixMs()),
       manifest: toProtocolProgress(self.fillProgress()),
     });
     if (answer.registerAgain) {

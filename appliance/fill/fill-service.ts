@@ -49,6 +49,8 @@ export interface FillServiceOptions extends Pick<ChunkStoreOptions, "demandShare
   fetchesMax: number;
   waitingFetchesMax: number;
   manifestFetchesMax: number;
+  /** Hears of a new manifest: its objects, best first. */
+  onManifest?: ((paths: readonly string[]) => void) | undefined;
   hedgeAfterMs: number;
   totalTimeoutMs: number;
   openSource: (url: string, applianceId: string) => Upstream;
@@ -252,8 +254,10 @@ export class FillService {
 
   async #takeManifest(file: string): Promise<void> {
     const manifest = await readManifestFile(file);
-    if (manifest) this.#keeper.setManifest(manifest.version, manifest.items);
-    else this.#options.log.error({ file }, "the manifest cannot be read; it is fetched again");
+    if (manifest) {
+      this.#keeper.setManifest(manifest.version, manifest.items);
+      this.#options.onManifest?.(manifest.items.map(({ path }) => path));
+    } else this.#options.log.error({ file }, "the manifest cannot be read; it is fetched again");
   }
 
   /** The origin has something newer than a worker asked for: finds out now, so that the next request gets it. */

@@ -91,6 +91,7 @@ export function openTemporaryStage(
     arena,
     counters,
     geometry,
+    reader,
     writer: new SlotWriter(geometry, files.write),
     /** What must have ended before the index is closed. */
     endFirst: (end: () => Promise<void>) => void users.push(end),

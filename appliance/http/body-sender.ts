@@ -6,12 +6,16 @@ import { chunkLengthOf } from "../object.js";
 import type { ChunkArrival } from "../serve/chunk-arrival.js";
 import type { ChunkGetter, ChunkOutcome } from "../serve/chunk-getter.js";
 import type { ServedObject } from "../serve/object-finder.js";
+import type { PaceWheel } from "../serve/pace-wheel.js";
+import { Pacer, type PaceOptions } from "../serve/pacer.js";
 
 export interface BodySenderOptions {
   arena: FrameArena;
   chunkBytes: number;
   counters: Float64Array;
   getter: ChunkGetter;
+  /** Wakes the responses that are paced. */
+  wheel: PaceWheel;
   /** Chunks of the response that are asked for before their turn, when they come from upstream. */
   readAheadChunks: number;
 }
@@ -33,7 +37,13 @@ export interface Body {
   parts: readonly BodyPart[];
   totalBytes: number;
   via: readonly string[];
+  /** Undefined: as fast as the socket takes it. */
+  pace?: PaceOptions | undefined;
 }
+
+/** A chunk in mid-body that finds all frames or queues taken is asked for again so often, with so much time between: others finish meanwhile. */
+const busyTriesMax = 50;
+const busyPauseMs = 100;
 
 export const noBytes = new Uint8Array(0);
 
@@ -41,12 +51,16 @@ export const noBytes = new Uint8Array(0);
  * One response under way. Its life: `send` with the first chunk's frame; then, until the last byte, the socket takes what it can
  * (`onWritable` resumes at the offset that it names), and each next chunk is taken from memory at once or waited for. It ends in
  * `onDone`, called once, or in `abort`.
+ *
+ * A paced response gives the socket what its pacer allows, and waits on the worker's wheel for more; its frame is not pinned meanwhile, so that
+ * thousands of them need no memory of their own.
  */
 export class BodySender {
   readonly #options: BodySenderOptions;
   readonly #response: HttpResponse;
   readonly #body: Body;
   readonly #onDone: () => void;
+  readonly #pacer: Pacer | undefined;
   /** The part that is being sent: from `#first` to `#last`; the next one is `#body.parts[#nextPart]`. */
   #first: number;
   #last: number;
@@ -81,6 +95,7 @@ export class BodySender {
     this.#first = body.first;
     this.#last = body.last;
     this.#chunk = Math.floor(body.first / options.chunkBytes);
+    this.#pacer = body.pace && new Pacer(body.pace, performance.now());
   }
 
   /** Begins with the first chunk, whose pin is now ours; status and headers are written. Call it corked. True when all is sent. */
@@ -156,6 +171,13 @@ export class BodySender {
   #push(skipBytes: number): boolean {
     let view = skipBytes === 0 ? this.#view : this.#view.subarray(skipBytes);
     for (;;) {
+      let rest = 0;
+      if (this.#pacer !== undefined && !this.#atText) {
+        const allowed = this.#allow(this.#pacer, view.length);
+        if (allowed === 0) return false;
+        rest = view.length - allowed;
+        if (rest > 0) view = view.subarray(0, allowed);
+      }
       const [ok, done] = this.#response.tryEnd(view as Uint8Array<ArrayBuffer>, this.#body.totalBytes);
       if (done) {
         this.#ended = true;
@@ -169,6 +191,10 @@ export class BodySender {
         this.#listen();
         return false;
       }
+      if (rest > 0) {
+        view = this.#view.subarray(this.#view.length - rest);
+        continue;
+      }
       this.#sentBefore += this.#view.length;
       if (!this.#takeNext()) {
         this.#waitForChunk();
@@ -176,6 +202,37 @@ export class BodySender {
       }
       view = this.#view;
     }
+  }
+
+  /** Bytes of the last `leftBytes` of the view that may be sent now; with 0 we are woken when there may be more. */
+  #allow(pacer: Pacer, leftBytes: number): number {
+    const offsetBytes = this.#sentBefore + this.#view.length - leftBytes;
+    const left = this.#body.totalBytes - offsetBytes;
+    const allowed = pacer.allow(performance.now(), { offsetBytes, leftBytes: left });
+    if (allowed > 0) return Math.min(allowed, leftBytes);
+    this.#waiting = true;
+    // What is left of the view is taken anew.
+    this.#sentBefore = offsetBytes;
+    this.#viewEnd -= leftBytes;
+    if (this.#fromUpstream) this.#readThroughBytes -= leftBytes;
+    // A chunk that is still arriving is held on to: it might be given up when nobody wants it.
+    if (this.#arrival === undefined || this.#arrival.ended === "whole") this.#dropFrame();
+    this.#options.wheel.wait(pacer.waitMs(left), () => {
+      if (!this.#ended) this.#resumePaced();
+    });
+    return 0;
+  }
+
+  /** Goes on in the middle of the chunk, which may have left memory meanwhile. */
+  #resumePaced(): void {
+    this.#waiting = false;
+    if (this.#frame < 0) {
+      const frame = this.#options.arena.pinChunkSurely(this.#body.object.keyWords, this.#chunk);
+      if (frame < 0) return this.#waitForChunk({ midChunk: true });
+      this.#frame = frame;
+    }
+    this.#takeMore();
+    this.#response.cork(() => this.#push(0));
   }
 
   /** Goes on to what follows the view that is sent. False when that is a chunk that is not in memory. */
@@ -211,18 +268,18 @@ export class BodySender {
     if (this.#listening) return;
     this.#listening = true;
     this.#response.onWritable((offset) => {
-      // While a chunk is waited for there is nothing to write.
+      // While a chunk, or its turn, is waited for there is nothing to write.
       if (this.#ended || this.#waiting) return true;
       return this.#push(offset - this.#sentBefore);
     });
   }
 
   /** Waits for more of the chunk that is arriving, or for the next one. */
-  #waitForChunk(): void {
+  #waitForChunk({ midChunk = false, busyTries = 0 } = {}): void {
     const { arena, chunkBytes, getter } = this.#options;
     this.#waiting = true;
     if (this.#arrival) return this.#waitForMore(this.#arrival);
-    const firstByte = Math.max(0, this.#first - this.#chunk * chunkBytes);
+    const firstByte = midChunk ? this.#viewEnd : Math.max(0, this.#first - this.#chunk * chunkBytes);
     this.#leave = getter.get(this.#body.object, this.#chunk, { via: this.#body.via, firstByte }, (outcome) => {
       this.#waiting = false;
       this.#leave = undefined;
@@ -235,8 +292,14 @@ export class BodySender {
         this.#arrival = outcome.arrival;
         this.#fromUpstream = outcome.from === "upstream";
         if (outcome.from === "upstream") this.#readAhead();
-        this.#take();
+        if (midChunk) this.#takeMore();
+        else this.#take();
         this.#response.cork(() => this.#push(0));
+      } else if (outcome.failure === "busy" && busyTries < busyTriesMax && !this.#ended) {
+        this.#waiting = true;
+        this.#options.wheel.wait(busyPauseMs, () => {
+          if (!this.#ended) this.#waitForChunk({ midChunk, busyTries: busyTries + 1 });
+        });
       } else this.#break();
     });
   }

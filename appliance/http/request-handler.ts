@@ -1,37 +1,38 @@
 // Answers one request after another: admission, token, object, conditions, ranges, body.
 import type { HttpRequest, HttpResponse } from "uWebSockets.js";
-import { fillTokenHeader } from "../../fill-protocol/fill-token.js";
 import { digestsPrefix } from "../../fill-protocol/object-digests.js";
+import type { PlaybackClaims } from "../../fill-protocol/playback-token.js";
 import { applianceHeader, appliancePath, viaMax } from "../../fill-protocol/via-header.js";
-import { counterPlace, type CounterName } from "../counters.js";
-import { fillFailures } from "../fill-messages.js";
+import { counterPlace } from "../counters.js";
+import { fillFailures, type FillFailure } from "../fill-messages.js";
 import type { HeatCounter } from "../heat-table.js";
 import type { FrameArena } from "../memory/frame-arena.js";
 import type { ChunkGetter, ChunkOutcome } from "../serve/chunk-getter.js";
 import { decideResponse, type BodyDecision, type PartsDecision } from "../serve/decide-response.js";
 import type { FillClient } from "../serve/fill-client.js";
 import type { ObjectFinder, ServedObject } from "../serve/object-finder.js";
-import type { RangeWarmer } from "../serve/range-warmer.js";
+import { choosePace, type PaceRules } from "../serve/choose-pace.js";
+import type { ClientLimiter } from "../serve/client-limiter.js";
 import type { ClientRules } from "../serve/client-rules.js";
+import type { PaceWheel } from "../serve/pace-wheel.js";
+import { parseCmcd, type Cmcd } from "../serve/parse-cmcd.js";
 import { parseObjectPath } from "../serve/parse-object-path.js";
-import type { TokenChecker, TokenRefusal } from "../serve/token-checker.js";
-import type { AccessLog, AccessLogEntry } from "./access-log.js";
+import type { RangeWarmer } from "../serve/range-warmer.js";
+import type { SessionCounter } from "../serve/session-counter.js";
+import type { TokenChecker } from "../serve/token-checker.js";
+import type { AccessLog } from "./access-log.js";
+import { Admission, statusOfRefusal } from "./admission.js";
+import { AnswerBook } from "./answer-book.js";
 import { BodySender, noBytes, type Body } from "./body-sender.js";
+import { cacheLinesOf, cacheOutcomes, failedCacheLineOf, type CacheOutcome } from "./cache-outcome.js";
 import { Exchange } from "./exchange.js";
 import { multipartBodyOf, multipartBoundary } from "./multipart-body.js";
-import {
-  contentRangeName,
-  objectHeadsOf,
-  statusLineOf,
-  writePlainHead,
-  writePreflight,
-  type CacheStatus,
-  type ObjectHeads,
-} from "./response-head.js";
+import { contentRangeName, ObjectHeads, statusLineOf, writePlainHead, writePreflight } from "./response-head.js";
 
 /** Before a token in a path. */
 const tokenPrefix = "/~";
 const retryAfterSeconds = "1";
+const plainText = "text/plain; charset=utf-8";
 /** Fill requests are refused when so much of what the worker can take is in use: players go first. */
 const fillShareMax = 0.9;
 /** Paths of our own; the digests are the only ones that are served. */
@@ -56,20 +57,30 @@ export interface RequestHandlerOptions {
   fillRequestsMax: number;
   readAheadChunks: number;
   clients: ClientRules;
+  /** Undefined: clients may take what they want. */
+  limiter?: ClientLimiter | undefined;
   tokens: TokenChecker;
-  /** Undefined: what players say in CMCD is not looked at. */
+  /** Undefined: what players will ask for next is left to them. */
   warmer?: RangeWarmer | undefined;
-  /** Tests ask for this path to see a worker crash; undefined in earnest. */
-  crashPath?: string | undefined;
+  /** Undefined: sessions are not counted. */
+  sessions?: SessionCounter | undefined;
+  pacing: PaceRules;
+  wheel: PaceWheel;
+  /** Whether answers say in Server-Timing how long their first byte was waited for. */
+  serverTiming?: boolean;
+  /** Tests ask for these paths to see a worker fail; none in earnest. */
+  faults?: Readonly<Record<string, () => void>>;
   /** Undefined: requests are counted only. */
   accessLog?: AccessLog | undefined;
 }
 
 export class RequestHandler {
   readonly #options: RequestHandlerOptions;
+  readonly #admission: Admission;
+  readonly #book: AnswerBook;
   readonly #heads = new WeakMap<Buffer, ObjectHeads>();
-  /** Of responses that are not done, when there is a log. */
-  readonly #logEntries = new Map<HttpResponse, AccessLogEntry>();
+  /** Whether anything that players say in CMCD is of use. */
+  readonly #readsCmcd: boolean;
   #underWay = 0;
   #fillUnderWay = 0;
   #draining = false;
@@ -77,6 +88,9 @@ export class RequestHandler {
 
   constructor(options: RequestHandlerOptions) {
     this.#options = options;
+    this.#admission = new Admission(options);
+    this.#book = new AnswerBook(options.counters, options.accessLog);
+    this.#readsCmcd = options.warmer !== undefined || options.sessions !== undefined || options.pacing.followPlayers;
   }
 
   /** From now on every answer ends its connection. Resolves when no response is under way. */
@@ -90,17 +104,16 @@ export class RequestHandler {
     const { counters, requestsMax } = this.#options;
     counters[counterPlace.requests]!++;
     const method = request.getMethod();
-    if (this.#options.accessLog) this.#openLogEntry(response, request, method);
+    const { tokens } = this.#options;
+    this.#book.open(response, request, method, tokens.active);
     if (method !== "get" && method !== "head") {
       if (method === "options") return this.#answerPreflight(response);
       return this.#turnAway(response, 405, "Only GET, HEAD and OPTIONS", false);
     }
     const headOnly = method === "head";
-    const { clients, tokens, warmer } = this.#options;
-    if (clients.active && clients.refuses(new Uint8Array(response.getRemoteAddress()))) {
-      counters[counterPlace["client-refused"]]!++;
-      return this.#turnAway(response, 403, "Refused: client-refused", headOnly);
-    }
+    const refusedClient = this.#admission.refuseClient(response, request);
+    if (refusedClient !== undefined) return this.#turnAway(response, statusOfRefusal(refusedClient), `Refused: ${refusedClient}`, headOnly);
+    const place = this.#admission.lastPlace;
     let target = request.getUrl();
     let token = "";
     if (tokens.active && target.startsWith(tokenPrefix)) {
@@ -111,39 +124,42 @@ export class RequestHandler {
     const path = parseObjectPath(target);
     if (path === undefined) return this.#turnAway(response, 400, "That is not the path of an object", headOnly);
     if (path === appliancePath) return this.#answerWhoItIs(response, headOnly);
+    let claims: PlaybackClaims | undefined;
     if (tokens.active) {
-      let refusal = this.#checkToken(response, request, token, path);
-      if (refusal === "token-missing") {
-        const fillToken = request.getHeader(fillTokenHeader);
-        if (fillToken !== "") refusal = tokens.checkFill(fillToken);
-      }
-      if (refusal !== undefined) {
-        counters[counterPlace[refusal]]!++;
-        return this.#turnAway(response, 403, `Refused: ${refusal}`, headOnly);
-      }
+      const refusal = this.#admission.refuseToken(response, request, token, path);
+      if (refusal !== undefined) return this.#turnAway(response, 403, `Refused: ${refusal}`, headOnly);
+      claims = this.#admission.lastClaims;
     }
     if (this.#underWay >= requestsMax) return this.#turnAway(response, 503, "Too many requests are under way", headOnly);
-    const exchange = new Exchange(response, request, { method: headOnly ? "HEAD" : "GET", path });
+    const exchange = new Exchange(response, request, { method: headOnly ? "HEAD" : "GET", path, place });
+    if (this.#options.serverTiming) exchange.startedMs = performance.now();
+    exchange.divertedBy = claims?.divertedBy;
     if (exchange.via.length > 0 && this.#refusesToFill(exchange)) return;
     if (path.startsWith(reservedPrefix)) return this.#receiveReserved(exchange);
-    if (warmer) {
-      const cmcd = request.getHeader("cmcd-request") || (request.getQuery("CMCD") ?? "");
-      if (cmcd !== "") warmer.warm(cmcd, path, (next) => !tokens.active || this.#checkToken(response, request, token, next) === undefined);
-    }
+    const cmcd = this.#readsCmcd ? parseCmcd(cmcdTextOf(request, this.#options.pacing.followPlayers)) : undefined;
+    if (cmcd !== undefined || claims !== undefined) this.#heed(exchange, request, { token, claims, cmcd });
+    const { pacing } = this.#options;
+    if (pacing.bytesPerSecond !== undefined) exchange.pace ??= choosePace(pacing, noWishes);
     const object = this.#options.finder.findKnown(path);
     if (object) this.#answer(exchange, object);
     else this.#ask(exchange, path, (found) => this.#answer(exchange, found));
   }
 
-  #checkToken(response: HttpResponse, request: HttpRequest, token: string, path: string): TokenRefusal | undefined {
-    return this.#options.tokens.check({
-      token,
-      // The digests of an object are for whoever may have the object.
-      path: path.startsWith(digestsPrefix) ? path.slice(digestsPrefix.length) : path,
-      query: (key) => request.getQuery(key) ?? "",
-      clientAddress: () => new Uint8Array(response.getRemoteAddress()),
-      clientAddressText: () => Buffer.from(response.getRemoteAddressAsText()).toString("latin1"),
-    });
+  /** Does what token and CMCD say, besides letting the request in. */
+  #heed(
+    exchange: Exchange,
+    request: HttpRequest,
+    { token, claims, cmcd }: { token: string; claims: PlaybackClaims | undefined; cmcd: Cmcd | undefined },
+  ): void {
+    const { counters, pacing, sessions, tokens, warmer } = this.#options;
+    const { response, path } = exchange;
+    const session = claims?.session ?? cmcd?.sessionId;
+    if (session !== undefined) sessions?.note(session);
+    this.#book.noteSession(response, session, cmcd);
+    exchange.pace = choosePace(pacing, { tokenBytesPerSecond: claims?.bytesPerSecond, wishKbps: cmcd?.wishKbps });
+    if (cmcd === undefined) return;
+    if (cmcd.starved) counters[counterPlace.playersStarved]!++;
+    warmer?.warm(cmcd, path, (next) => !tokens.active || this.#admission.checkToken(response, request, token, next) === undefined);
   }
 
   /** Answers a request of another appliance that must not go on. */
@@ -161,17 +177,17 @@ export class RequestHandler {
   }
 
   #answerWhoItIs(response: HttpResponse, headOnly: boolean): void {
-    this.#countStatus(response, 200);
-    writePlainHead(response, 200, "text/plain; charset=utf-8");
+    this.#book.countStatus(response, 200);
+    writePlainHead(response, 200, { contentType: plainText });
     response.writeHeader(applianceHeader, this.#options.applianceId);
     this.#sayClosing(response);
     if (headOnly) response.writeHeader("Content-Length", "0").endWithoutBody();
     else response.end();
-    this.#writeLogEntry(response);
+    this.#book.close(response);
   }
 
   #receiveReserved(exchange: Exchange): void {
-    if (exchange.path === this.#options.crashPath) throw new Error("Crashed as it was asked to");
+    this.#options.faults?.[exchange.path]?.();
     if (!exchange.path.startsWith(digestsPrefix)) return this.#fail(exchange, 404, "There is no such object");
     const path = exchange.path.slice(digestsPrefix.length);
     const object = this.#options.finder.findKnown(path);
@@ -186,8 +202,9 @@ export class RequestHandler {
     this.#options.finder.ask(path, exchange.via, (outcome) => {
       if (exchange.aborted) return;
       exchange.response.cork(() => {
+        exchange.wasUnknown = true;
         if ("object" in outcome) answer(outcome.object);
-        else this.#fail(exchange, fillFailures[outcome.failure], `No upstream gives this object: ${outcome.failure}`);
+        else this.#failToFill(exchange, outcome.failure, "object");
       });
     });
   }
@@ -197,8 +214,9 @@ export class RequestHandler {
     const decision = decideResponse(exchange.method, exchange, object.record);
     if ("parts" in decision) return this.#begin(exchange, object, decision, decision.parts[0]!.first);
     if (!("first" in decision)) {
-      this.#countStatus(response, decision.status);
-      response.writeStatus(statusLineOf(decision.status) + this.#headsOf(object).lines);
+      this.#book.countStatus(response, decision.status);
+      const cache = cacheLinesOf("described", this.#options.finder.ttlSecondsOf(object));
+      response.writeStatus(statusLineOf(decision.status) + this.#headsOf(object).lines + cache);
       if (decision.status === 416) response.writeHeader("Content-Range", `bytes */${object.record.sizeBytes}`);
       this.#sayClosing(response);
       if (decision.status === 304) response.endWithoutBody();
@@ -206,7 +224,7 @@ export class RequestHandler {
       return this.#finish(exchange);
     }
     if (exchange.method === "HEAD" || decision.last < decision.first) {
-      this.#writeHead(response, object, decision, "HIT");
+      this.#writeHead(exchange, object, decision, "described");
       response.writeHeader("Content-Length", String(object.record.sizeBytes));
       response.endWithoutBody();
       return this.#finish(exchange);
@@ -219,8 +237,9 @@ export class RequestHandler {
     const { arena, chunkBytes, getter } = this.#options;
     const chunk = Math.floor(firstByte / chunkBytes);
     const frame = getter.pinAtHand(object, chunk);
-    if (frame >= 0) return this.#send(exchange, object, decision, { frame, from: "memory" });
+    if (frame >= 0) return this.#send(exchange, object, decision, { frame, from: "memory" }, "memory");
     this.#watch(exchange);
+    const shared = getter.isPending(object, chunk, exchange.via);
     const firstInChunk = firstByte - chunk * chunkBytes;
     exchange.leave = getter.get(object, chunk, { via: exchange.via, firstByte: firstInChunk }, (outcome) => {
       exchange.leave = undefined;
@@ -232,9 +251,11 @@ export class RequestHandler {
         return;
       }
       exchange.response.cork(() => {
-        if ("frame" in outcome) this.#send(exchange, object, decision, outcome);
-        else if (outcome.failure === "missing") this.#answerMissing(exchange);
-        else this.#fail(exchange, fillFailures[outcome.failure], `No upstream gives this part of the object: ${outcome.failure}`);
+        if ("frame" in outcome) {
+          const how = outcome.from === "upstream" ? missOf(exchange.wasUnknown, shared) : "disk";
+          this.#send(exchange, object, decision, outcome, how);
+        } else if (outcome.failure === "missing") this.#answerMissing(exchange);
+        else this.#failToFill(exchange, outcome.failure, "part of the object");
       });
     });
   }
@@ -245,8 +266,9 @@ export class RequestHandler {
     object: ServedObject,
     decision: BodyDecision | PartsDecision,
     chunk: Extract<ChunkOutcome, { frame: number }>,
+    how: CacheOutcome,
   ): void {
-    this.#writeHead(exchange.response, object, decision, chunk.from === "upstream" ? "MISS" : "HIT");
+    this.#writeHead(exchange, object, decision, how);
     const sender = new BodySender(this.#options, exchange.response, this.#bodyOf(exchange, object, decision), () => this.#finish(exchange));
     exchange.sender = sender;
     if (!sender.send(chunk)) this.#watch(exchange);
@@ -255,20 +277,44 @@ export class RequestHandler {
   #bodyOf(exchange: Exchange, object: ServedObject, decision: BodyDecision | PartsDecision): Body {
     if (!("parts" in decision)) {
       const { first, last } = decision;
-      return { object, first, last, before: noBytes, parts: noParts, totalBytes: last - first + 1, via: exchange.via };
+      return {
+        object,
+        first,
+        last,
+        before: noBytes,
+        parts: noParts,
+        totalBytes: last - first + 1,
+        via: exchange.via,
+        pace: exchange.pace,
+      };
     }
     const { contentType } = this.#headsOf(object);
     const { parts, totalBytes } = multipartBodyOf(decision.parts, { contentType, sizeBytes: object.record.sizeBytes });
-    return { object, ...parts[0]!, parts: parts.slice(1), totalBytes, via: exchange.via };
+    return { object, ...parts[0]!, parts: parts.slice(1), totalBytes, via: exchange.via, pace: exchange.pace };
   }
 
-  #writeHead(response: HttpResponse, object: ServedObject, decision: BodyDecision | PartsDecision, status: CacheStatus): void {
+  #writeHead(exchange: Exchange, object: ServedObject, decision: BodyDecision | PartsDecision, how: CacheOutcome): void {
+    const { response } = exchange;
+    const { finder } = this.#options;
+    const ttlS = finder.ttlSecondsOf(object);
+    const outcome = ttlS >= 0 || !cacheOutcomes[how].hasTtl ? how : finder.isUnreachable(object) ? "stale" : "updating";
     const heads = this.#headsOf(object);
-    this.#countStatus(response, decision.status);
+    this.#book.countStatus(response, decision.status);
+    this.#book.noteCache(response, cacheOutcomes[outcome].xCacheStatus);
     if ("parts" in decision) {
-      response.writeStatus(heads.parts[status]).writeHeader("Content-Type", `multipart/byteranges; boundary=${multipartBoundary}`);
-    } else if (decision.status === 200) response.writeStatus(heads.whole[status]);
-    else response.writeStatus(heads.part[status]).writeHeader(contentRangeName, `bytes ${decision.first}-${decision.last}${heads.ofSize}`);
+      response
+        .writeStatus(heads.headOf("parts", outcome, ttlS))
+        .writeHeader("Content-Type", `multipart/byteranges; boundary=${multipartBoundary}`);
+    } else if (decision.status === 200) response.writeStatus(heads.headOf("whole", outcome, ttlS));
+    else {
+      response
+        .writeStatus(heads.headOf("part", outcome, ttlS))
+        .writeHeader(contentRangeName, `bytes ${decision.first}-${decision.last}${heads.ofSize}`);
+    }
+    if (exchange.startedMs !== undefined) {
+      const waitedMs = (performance.now() - exchange.startedMs).toFixed(1);
+      response.writeHeader("Server-Timing", `cache;desc=${outcome}, wait;dur=${waitedMs}`);
+    }
     this.#sayClosing(response);
   }
 
@@ -278,8 +324,8 @@ export class RequestHandler {
       if (exchange.aborted) return;
       exchange.response.cork(() => {
         if (!digests) return this.#fail(exchange, 404, "The origin published no digests of this object");
-        this.#countStatus(exchange.response, 200);
-        writePlainHead(exchange.response, 200, "application/x-protobuf", "no-cache");
+        this.#book.countStatus(exchange.response, 200);
+        writePlainHead(exchange.response, 200, { contentType: "application/x-protobuf", cacheControl: "no-cache" });
         this.#sayClosing(exchange.response);
         if (exchange.method === "GET") exchange.response.end(digests);
         else exchange.response.writeHeader("Content-Length", String(digests.length)).endWithoutBody();
@@ -293,8 +339,8 @@ export class RequestHandler {
     const { miss, redirectBase } = this.#options;
     if (miss !== "redirect") return this.#fail(exchange, 404, "This appliance does not hold this object");
     const { response } = exchange;
-    this.#countStatus(response, 307);
-    writePlainHead(response, 307, "text/plain; charset=utf-8");
+    this.#book.countStatus(response, 307);
+    writePlainHead(response, 307, { contentType: plainText });
     response.writeHeader("Location", redirectBase + exchange.path.split("/").map(encodeURIComponent).join("/"));
     this.#sayClosing(response);
     response.end();
@@ -302,11 +348,18 @@ export class RequestHandler {
   }
 
   #answerPreflight(response: HttpResponse): void {
-    this.#countStatus(response, 204);
+    this.#book.countStatus(response, 204);
     writePreflight(response);
     this.#sayClosing(response);
     response.endWithoutBody();
-    this.#writeLogEntry(response);
+    this.#book.close(response);
+  }
+
+  /** No upstream gives what is wanted. */
+  #failToFill(exchange: Exchange, failure: FillFailure, what: string): void {
+    const reason = `No upstream gives this ${what}: ${failure}`;
+    this.#refuse(exchange.response, fillFailures[failure], reason, exchange.method === "HEAD", failedCacheLineOf(failure));
+    this.#finish(exchange);
   }
 
   #fail(exchange: Exchange, status: number, reason: string): void {
@@ -317,27 +370,23 @@ export class RequestHandler {
   /** Answers a request that has not become an exchange. */
   #turnAway(response: HttpResponse, status: number, reason: string, headOnly: boolean): void {
     this.#refuse(response, status, reason, headOnly);
-    this.#writeLogEntry(response);
+    this.#book.close(response);
   }
 
   /** Answers a request that is not under way, or no longer. */
-  #refuse(response: HttpResponse, status: number, reason: string, headOnly: boolean): void {
-    this.#countStatus(response, status);
-    writePlainHead(response, status, "text/plain; charset=utf-8");
+  #refuse(response: HttpResponse, status: number, reason: string, headOnly: boolean, moreLines = ""): void {
+    this.#book.countStatus(response, status);
+    writePlainHead(response, status, { contentType: plainText, moreLines });
     if (status === 405) response.writeHeader("Allow", "GET, HEAD, OPTIONS");
     if (status === 503 || status === 429) response.writeHeader("Retry-After", retryAfterSeconds);
     const body = `${reason}\n`;
+    // Who has too much open does not keep this one; nor does anybody while we drain.
+    const closes = this.#draining || status === 429;
     // An answer to HEAD has no body: the client would take it for the start of the next answer.
     if (headOnly) {
-      this.#sayClosing(response);
+      if (closes) response.writeHeader("Connection", "close");
       response.writeHeader("Content-Length", String(body.length)).endWithoutBody();
-    } else response.end(body, this.#draining);
-  }
-
-  #countStatus(response: HttpResponse, status: number): void {
-    const entry = this.#logEntries.get(response);
-    if (entry) entry.status = status;
-    this.#options.counters[statusPlaces[status] ?? counterPlace.statusOther]!++;
+    } else response.end(body, closes);
   }
 
   /** The engine offers no way to end a connection behind a streamed body: the client is told to. */
@@ -347,13 +396,14 @@ export class RequestHandler {
 
   #headsOf(object: ServedObject): ObjectHeads {
     let heads = this.#heads.get(object.key);
-    if (!heads) this.#heads.set(object.key, (heads = objectHeadsOf(object.record)));
+    if (!heads) this.#heads.set(object.key, (heads = new ObjectHeads(object.record)));
     return heads;
   }
 
   #watch(exchange: Exchange): void {
     if (exchange.watched) return;
     exchange.watched = true;
+    this.#options.limiter?.begin(exchange.place);
     this.#countUnderWay(1, exchange);
     exchange.response.onAborted(() => {
       exchange.aborted = true;
@@ -365,39 +415,19 @@ export class RequestHandler {
   }
 
   #finish(exchange: Exchange): void {
-    this.#writeLogEntry(exchange.response, exchange);
+    this.#book.close(exchange.response, exchange);
     this.#countHeat(exchange);
     if (!exchange.watched) return;
     exchange.watched = false;
+    this.#options.limiter?.end(exchange.place);
     this.#countUnderWay(-1, exchange);
     if (this.#underWay === 0) this.#onIdle?.();
   }
 
   /** What appliances fetch for each other says nothing new of players. */
-  #countHeat({ sender, via }: Exchange): void {
+  #countHeat({ sender, via, divertedBy }: Exchange): void {
     if (sender && via.length === 0 && sender.sentBytes > 0)
-      this.#options.heat.add(sender.object, sender.sentBytes, sender.readThroughBytes);
-  }
-
-  #openLogEntry(response: HttpResponse, request: HttpRequest, method: string): void {
-    this.#logEntries.set(response, {
-      startedUnixMs: Date.now(),
-      startedAtMs: performance.now(),
-      client: Buffer.from(response.getRemoteAddressAsText()).toString("latin1"),
-      method: method.toUpperCase(),
-      // A token opens what it names to whoever reads it here.
-      target: this.#options.tokens.active ? request.getUrl().replace(/^\/~[^/]*/, "") : request.getUrl(),
-      range: request.getHeader("range"),
-      status: 0,
-    });
-  }
-
-  #writeLogEntry(response: HttpResponse, exchange?: Exchange): void {
-    if (!this.#options.accessLog) return;
-    const entry = this.#logEntries.get(response);
-    if (!entry) return;
-    this.#logEntries.delete(response);
-    this.#options.accessLog.write(entry, { bytes: exchange?.sender?.sentBytes ?? 0, aborted: exchange?.aborted ?? false });
+      this.#options.heat.add(sender.object, sender.sentBytes, sender.readThroughBytes, divertedBy);
   }
 
   #countUnderWay(difference: 1 | -1, { via }: Exchange): void {
@@ -411,10 +441,20 @@ export class RequestHandler {
 }
 
 const noParts: [] = [];
+const noWishes = { tokenBytesPerSecond: undefined, wishKbps: undefined };
 
-/** Where each status is counted, by its number. */
-const statusPlaces: Readonly<Record<number, number>> = Object.fromEntries(
-  (Object.keys(counterPlace) as CounterName[])
-    .filter((name) => /^status\d+$/.test(name))
-    .map((name) => [Number(name.slice("status".length)), counterPlace[name]]),
-);
+function missOf(wasUnknown: boolean, shared: boolean): CacheOutcome {
+  if (wasUnknown) return shared ? "missCollapsed" : "miss";
+  return shared ? "partialCollapsed" : "partial";
+}
+
+/** CMCD as the query has it, else its headers put together. Each look into a request costs a crossing into C++, so none is for nothing. */
+function cmcdTextOf(request: HttpRequest, wantsStatus: boolean): string {
+  const first = request.getHeader("cmcd-request");
+  const session = request.getHeader("cmcd-session");
+  // A player that sends its CMCD in headers and has something in the third one alone has no session: only its rate can be of use.
+  const status = wantsStatus || first !== "" || session !== "" ? request.getHeader("cmcd-status") : "";
+  if (first === "" && session === "" && status === "") return request.getQuery("CMCD") ?? "";
+  if (session === "" && status === "") return first;
+  return [first, session, status].filter((text) => text !== "").join(",");
+}

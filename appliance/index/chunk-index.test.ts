@@ -98,7 +98,7 @@ test("ChunkIndex refuses an index of another chunk size, and a file that is not 
   );
 });
 
-test("ChunkIndex refuses an index.mdb that was cut short, wherever that was, and says what to do", async (context) => {
+test("ChunkIndex refuses an index.mdb that was cut short by more than LMDB may have left unwritten, and says what to do", async (context) => {
   const folder = temporaryFolder(context);
   const whole = new ChunkIndex(folder, 10);
   const object = versionOf("film", 1);
@@ -107,7 +107,7 @@ test("ChunkIndex refuses an index.mdb that was cut short, wherever that was, and
   await whole.close();
   const file = join(folder, "index.mdb");
   const { size } = statSync(file);
-  for (const bytes of [size - 1, size - 4096, Math.floor(size / 2), 8192, 8191, 4096, 4095, 1]) {
+  for (const bytes of [Math.floor(size * 0.7), Math.floor(size / 2), 8192, 8191, 4096, 4095, 1]) {
     truncateSync(file, bytes);
     assert.throws(() => new ChunkIndex(folder, 10), {
       code: "index-unusable",
@@ -338,5 +338,27 @@ test("ChunkIndex survives kill -9 in mid-commit: what was committed is there, an
     const held = [...index.usedSlots(0)].length + [...index.usedSlots(1)].length;
     assert.ok(held >= 8, `only ${held} slots are held after ${last!.round} rounds`);
     await index.close();
+  }
+});
+
+test("visitUsedSlots() walks the slots of one disk in slices, each once, with stamp and key; also slots beyond 32 bits", async (context) => {
+  const index = openIndex(context);
+  const object = versionOf("a", 1);
+  await index.putObject(object, undefined);
+  const slots = [0, 1, 7, 300, 2 ** 32 - 1, 2 ** 32, 2 ** 33 + 5];
+  await index.commitChunks(slots.map((slot, chunk) => ({ ...placed(object, chunk, 1, slot), stampUnixMs: 5000 + chunk * 1000 })));
+  await index.commitChunks([placed(object, 50, 0, 9), placed(object, 51, 2, 9)]);
+  for (const count of [1, 2, 3, 7, 100]) {
+    const seen: number[] = [];
+    let turns = 0;
+    for (let from: number | undefined = 0; from !== undefined; turns++) {
+      assert.ok(turns <= slots.length, "the walk does not end");
+      from = index.visitUsedSlots({ diskNumber: 1, slot: from }, count, (slot, stampUnixMs, content) => {
+        assert.equal(stampUnixMs, 5000 + seen.length * 1000);
+        assert.deepEqual(content.subarray(0, 16), objectKeyOf(object));
+        seen.push(slot);
+      });
+    }
+    assert.deepEqual(seen, slots);
   }
 });

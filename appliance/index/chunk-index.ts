@@ -429,7 +429,7 @@ export class ChunkIndex {
         const content = this.findSlot(place);
         if (!content) continue;
         const version = this.#forgetSlot(place, content);
-        if (version) changed.set(content.objectKey.toString("hex"), { objectKey: content.objectKey, ...version });
+        if (version) changed.set(content.objectKey.toString("hex"), this.#heldOf(content.objectKey, version));
       }
     });
     return [...changed.values()];
@@ -446,7 +446,7 @@ export class ChunkIndex {
       void this.#slots.remove(slotKeyOf(place));
       void this.#chunks.remove(chunkKeyOf(objectKey, chunk));
       const version = this.#addHeld(objectKey, "", place.diskNumber, -1);
-      return version && { objectKey, ...version };
+      return version && this.#heldOf(objectKey, version);
     });
   }
 
@@ -460,7 +460,7 @@ export class ChunkIndex {
     let visited = 0;
     let last = slot;
     for (const { key, value } of this.#slots.getRange({ start: slotKeyOf({ diskNumber, slot }), end, limit: count })) {
-      last = key.readUInt32BE(2);
+      last = key.readUIntBE(2, 5);
       visit(last, value.readUInt32BE(chunkKeyBytes) * 1000, value);
       visited++;
     }
@@ -578,7 +578,7 @@ export class ChunkIndex {
   }
 
   /** Inside a transaction. */
-  #forgetSlot(place: SlotPlace, { objectKey, chunk }: SlotContent): Omit<HeldVersion, "objectKey"> | undefined {
+  #forgetSlot(place: SlotPlace, { objectKey, chunk }: SlotContent): VersionValue | undefined {
     void this.#slots.remove(slotKeyOf(place));
     void this.#chunks.remove(chunkKeyOf(objectKey, chunk));
     return this.#addHeld(objectKey, "", place.diskNumber, -1);
@@ -588,7 +588,9 @@ export class ChunkIndex {
   #cut(cut: CutExtentOfDisk): void {
     const earlier = this.findExtent(cut);
     if (earlier?.slotPages === cut.slotPages && earlier.epoch === cut.epoch) return;
-    for (const left of [...this.slotsOfExtent(cut)]) this.#forgetSlot(left, left);
+    // All of them are read before the first is forgotten: the cursor of the reading must not meet the writing.
+    const lefts = Array.from(this.slotsOfExtent(cut));
+    for (const left of lefts) this.#forgetSlot(left, left);
     void this.#extents.put(extentKeyOf(cut), cutValueOf(cut));
   }
 
@@ -630,7 +632,7 @@ export class ChunkIndex {
   }
 
   /** Inside a transaction. */
-  #addHeld(objectKey: Buffer, path: string, diskNumber: number, difference: number): Omit<HeldVersion, "objectKey"> | undefined {
+  #addHeld(objectKey: Buffer, path: string, diskNumber: number, difference: number): VersionValue | undefined {
     const version = this.#versions.get(objectKey) ?? (path === "" ? undefined : { path, onDisks: [] });
     if (!version) return undefined;
     const onDisks: number[] = [];
@@ -645,7 +647,11 @@ export class ChunkIndex {
     const next = { path: version.path, onDisks };
     if (onDisks.length > 0) void this.#versions.put(objectKey, next);
     else void this.#versions.remove(objectKey);
-    return { path: next.path, chunksHeld: chunksOn(next, this.disksAway()) };
+    return next;
+  }
+
+  #heldOf(objectKey: Buffer, version: VersionValue): HeldVersion {
+    return { objectKey, path: version.path, chunksHeld: chunksOn(version, this.disksAway()) };
   }
 
   /** Inside a transaction: chunks and digests of a version that a newer one has replaced. */

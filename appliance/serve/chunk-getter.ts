@@ -92,12 +92,17 @@ export class ChunkGetter {
     return frame;
   }
 
+  /** Whether somebody waits for the chunk already. */
+  isPending(object: ServedObject, chunk: number, via: readonly string[]): boolean {
+    return this.#pending.has(nameOf(object, chunk, via));
+  }
+
   /**
    * Calls `done` once, later, unless the answer, `leave`, is called before. All that wait for one chunk share one read, or one fetch; a fetch that
    * nobody waits for any more may be given up.
    */
   get(object: ServedObject, chunk: number, { via, firstByte }: ChunkWish, done: Waiter["done"]): () => void {
-    const name = nameOf(object, chunk);
+    const name = nameOf(object, chunk, via);
     const waiter = { firstByte, done };
     let pending = this.#pending.get(name);
     if (!pending) {
@@ -114,7 +119,7 @@ export class ChunkGetter {
   /** Brings a chunk into memory for a response that will come to it, unless it is there or on its way. */
   readAhead(object: ServedObject, chunk: number, via: readonly string[]): void {
     const { arena } = this.#options;
-    if (this.#pending.has(nameOf(object, chunk))) return;
+    if (this.#pending.has(nameOf(object, chunk, via))) return;
     const frame = arena.pinChunk(object.keyWords, chunk);
     if (frame >= 0) return arena.unpin(frame);
     this.get(object, chunk, { via, firstByte: wholeChunk }, (outcome) => {
@@ -267,6 +272,7 @@ export class ChunkGetter {
   }
 }
 
-function nameOf(object: ServedObject, chunk: number): string {
-  return `${object.key.toString("latin1")}${chunk}`;
+/** Requests of other appliances wait with their like only: the fill worker has to know of each appliance that waits, or two could wait for each other. */
+function nameOf(object: ServedObject, chunk: number, via: readonly string[]): string {
+  return `${object.key.toString("latin1")}${chunk} ${via.join()}`;
 }

@@ -60,3 +60,34 @@ test("ifRangeHolds() wants the same strong tag, or the same second", () => {
   for (const value of ['"abd"', 'W/"abc"', before, after, "nonsense"]) assert.ok(!ifRangeHolds(value, object), value);
   assert.ok(!ifRangeHolds('W/"abc"', { etag: 'W/"abc"', lastModifiedUnixMs }));
 });
+
+test("evaluatePreconditions() follows the steps of RFC 9110 13.2.2 in every combination of headers that hold, fail or are void", () => {
+  const object = { etag: '"v1"', lastModifiedUnixMs: Date.parse("Mon, 02 Nov 2026 10:00:00 GMT") };
+  // Each header: absent, true, false, and where there is such a thing one that is void.
+  const values = {
+    ifMatch: ["", '"v0", "v1"', '"v0"', "*", 'W/"v1"'],
+    ifUnmodifiedSince: ["", "Mon, 02 Nov 2026 10:00:00 GMT", "Mon, 02 Nov 2026 09:59:59 GMT", "never"],
+    ifNoneMatch: ["", '"v0"', 'W/"v1"', "*"],
+    ifModifiedSince: ["", "Mon, 02 Nov 2026 09:59:59 GMT", "Mon, 02 Nov 2026 10:00:00 GMT", "never"],
+  };
+  let combinations = 0;
+  for (const ifMatch of values.ifMatch) {
+    for (const ifUnmodifiedSince of values.ifUnmodifiedSince) {
+      for (const ifNoneMatch of values.ifNoneMatch) {
+        for (const ifModifiedSince of values.ifModifiedSince) {
+          // Steps 1 to 4, as they stand there; 5 and 6 are those of If-Range.
+          const matchHolds = ifMatch === "*" || ifMatch === '"v0", "v1"';
+          const step1 = ifMatch !== "" && !matchHolds;
+          const step2 = ifMatch === "" && ifUnmodifiedSince === "Mon, 02 Nov 2026 09:59:59 GMT";
+          const step3 = ifNoneMatch !== "" && ifNoneMatch !== '"v0"';
+          const step4 = ifNoneMatch === "" && ifModifiedSince === "Mon, 02 Nov 2026 10:00:00 GMT";
+          const expected = step1 || step2 ? 412 : step3 || step4 ? 304 : "perform";
+          const headers = { ifMatch, ifUnmodifiedSince, ifNoneMatch, ifModifiedSince, ifRange: "" };
+          assert.equal(evaluatePreconditions(headers, object), expected, JSON.stringify(headers));
+          combinations++;
+        }
+      }
+    }
+  }
+  assert.equal(combinations, 5 * 4 * 4 * 4);
+});

@@ -28,6 +28,8 @@ export class ObjectFinder {
   readonly #options: ObjectFinderOptions;
   readonly #objects: LRUCache<string, ServedObject>;
   readonly #refreshing = new Set<string>();
+  /** Known paths of which no upstream could say anything at the last look. */
+  readonly #unreachable = new Set<string>();
   readonly #waiting = new Map<string, ((outcome: DescribeOutcome) => void)[]>();
 
   constructor(options: ObjectFinderOptions) {
@@ -50,6 +52,16 @@ export class ObjectFinder {
     return object;
   }
 
+  /** Seconds until a newer version of it is looked for; below 0 when it is time. */
+  ttlSecondsOf({ record }: ServedObject): number {
+    return Math.floor((record.checkedUnixMs + this.#options.revalidateAfterMs - this.#options.clock.unixMs()) / 1000);
+  }
+
+  /** Whether a newer version was looked for in vain, because no upstream answered. */
+  isUnreachable({ record }: ServedObject): boolean {
+    return this.#unreachable.has(record.path);
+  }
+
   /** Asks upstream what `path` is. One question at a time, however many requests wait. */
   ask(
     path: string,
@@ -60,15 +72,17 @@ export class ObjectFinder {
       if ("failure" in outcome) return done(outcome);
       done({ object: this.#remember(path, outcome.object) });
     };
-    const waiting = this.#waiting.get(path);
+    // As chunks: the fill worker has to know of each appliance that waits.
+    const name = `${path}\n${via.join()}`;
+    const waiting = this.#waiting.get(name);
     if (waiting) {
       waiting.push(finish);
       return;
     }
-    this.#waiting.set(path, [finish]);
+    this.#waiting.set(name, [finish]);
     this.#options.fill.describe(path, { via, refresh: false }, (outcome) => {
-      const finishers = this.#waiting.get(path) ?? [];
-      this.#waiting.delete(path);
+      const finishers = this.#waiting.get(name) ?? [];
+      this.#waiting.delete(name);
       for (const each of finishers) each(outcome);
     });
   }
@@ -88,6 +102,12 @@ export class ObjectFinder {
     if (this.#refreshing.has(path)) return;
     this.#refreshing.add(path);
     this.#options.fill.describe(path, { via: noVia, refresh: true }, (outcome) => {
+      const { clock, objectsMax, revalidateAfterMs } = this.#options;
+      // What was known before is what comes back when no upstream could say anything.
+      const isOld =
+        "object" in outcome ? clock.unixMs() - outcome.object.checkedUnixMs > revalidateAfterMs : outcome.failure !== "not-found";
+      if (!isOld) this.#unreachable.delete(path);
+      else if (this.#unreachable.size < objectsMax) this.#unreachable.add(path);
       if ("object" in outcome) this.#remember(path, outcome.object);
       else if (outcome.failure === "not-found") this.#objects.delete(path);
       // An upstream that is away is not asked again by every request.

@@ -1,21 +1,45 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { parseNextRequest, resolveNextPath } from "./parse-cmcd.js";
+import { parseCmcd, resolveNextPath, type Cmcd } from "./parse-cmcd.js";
 
-test("parseNextRequest() reads nor and nrr among other keys", () => {
-  const rows: [text: string, object: string | undefined, range: string | undefined][] = [
-    ['bl=21300,nor="..%2Fvideo-2.m4s",nrr="0-99",su', "../video-2.m4s", "0-99"],
-    ['nrr="12323-48763"', undefined, "12323-48763"],
-    ['nor="a.m4s"', "a.m4s", undefined],
-    ['mtp=25400, nrr="5-"', undefined, "5-"],
+test("parseCmcd() reads the keys that count, in their order or none, among all of CTA-5004", () => {
+  const rows: [text: string, expected: Cmcd | undefined][] = [
+    ['bl=21300,nor="..%2Fvideo-2.m4s",nrr="0-99",su', { nextObject: "../video-2.m4s", nextRange: "0-99" }],
+    ['nrr="12323-48763"', { nextRange: "12323-48763" }],
+    ['mtp=25400, nrr="5-"', { nextRange: "5-" }],
+    [
+      'bl=21300,br=3200,bs,cid="faec5fc2-ac30-11ea",d=4004,dl=18500,mtp=48100,nor="..%2F300kbps%2Ftrack.m4v",nrr="12323-48763",ot=v,pr=1.08,rtp=12000,sf=d,sid="6e2fb550-c457",st=v,su,tb=6000,v=1',
+      {
+        starved: true,
+        contentId: "faec5fc2-ac30-11ea",
+        nextObject: "../300kbps/track.m4v",
+        nextRange: "12323-48763",
+        wishKbps: 12_000,
+        sessionId: "6e2fb550-c457",
+      },
+    ],
+    ['com.example-name="a,b=\\"c\\"",sid="x\\\\y\\"z"', { sessionId: 'x\\y"z' }],
+    ['sid="a",sid="b"', { sessionId: "b" }],
+    // What follows a mistake is not read; what comes before it counts.
+    ['sid="a",=,rtp=5', { sessionId: "a" }],
   ];
-  for (const [text, nextObject, nextRange] of rows) assert.deepEqual(parseNextRequest(text), { nextObject, nextRange }, text);
+  for (const [text, expected] of rows) assert.deepEqual(parseCmcd(text), expected, text);
 });
 
-test("parseNextRequest() says nothing where the player says nothing, or nonsense", () => {
-  for (const text of ["", "bl=1", "nor=a", 'xnor="a"', 'nor="%zz"', 'nrr="a-b"', 'nrr="-5"', `nor="${"a".repeat(3000)}"`]) {
-    assert.equal(parseNextRequest(text), undefined, text);
+test("parseCmcd() says nothing where the player says nothing, or nonsense", () => {
+  const nonsense = [
+    "nor=a",
+    'xnor="a"',
+    'nor="%zz"',
+    'nrr="a-b"',
+    'nrr="-5"',
+    `nor="${"a".repeat(3000)}"`,
+    `sid="${"a".repeat(65)}"`,
+    'sid=""',
+  ];
+  for (const text of ["", "bl=1", "bs=1", 'rtp="5"', "rtp=-5", "rtp=1e9", "SID=1", 'sid="a', ",", ...nonsense]) {
+    assert.equal(parseCmcd(text), undefined, text);
   }
 });
 
@@ -28,11 +52,11 @@ test("resolveNextPath() stays on this host", () => {
     assert.equal(resolveNextPath("a", url), undefined, url);
 });
 
-test("parseNextRequest() and resolveNextPath() throw at nothing", () => {
+test("parseCmcd() and resolveNextPath() throw at nothing", () => {
   fc.assert(
     fc.property(fc.string(), fc.string(), (text, path) => {
-      parseNextRequest(text);
-      parseNextRequest(`nor="${text}"`);
+      parseCmcd(text);
+      parseCmcd(`nor="${text}"`);
       resolveNextPath(path, text);
     }),
     { numRuns: 5000 },

@@ -6,7 +6,7 @@ import { isObjectPath } from "../object.js";
 import { wholeChunk, type ChunkGetter } from "./chunk-getter.js";
 import type { ObjectFinder } from "./object-finder.js";
 import { parseByteRange } from "./parse-byte-range.js";
-import { parseNextRequest, resolveNextPath } from "./parse-cmcd.js";
+import { resolveNextPath, type Cmcd } from "./parse-cmcd.js";
 
 /** Of one next request, this many chunks: enough for a start while the rest is read in its turn. */
 const chunksPerRequestMax = 4;
@@ -29,10 +29,9 @@ export class RangeWarmer {
     this.#options = options;
   }
 
-  /** `cmcd`: as `parseNextRequest` takes it. `isAllowed`: whether this client may have that path. Chunks that are here, or under way, cost nothing. */
-  warm(cmcd: string, path: string, isAllowed: (path: string) => boolean): void {
-    const next = parseNextRequest(cmcd);
-    if (!next || this.#warming >= warmingMax) return;
+  /** Does what the player's nor and nrr ask for. `isAllowed`: whether this client may have that path. Chunks that are here, or under way, cost nothing. */
+  warm(next: Cmcd, path: string, isAllowed: (path: string) => boolean): void {
+    if ((next.nextObject ?? next.nextRange) === undefined || this.#warming >= warmingMax) return;
     const nextPath = resolveNextPath(path, next.nextObject);
     if (nextPath === undefined || !isObjectPath(nextPath) || !isAllowed(nextPath)) return;
     const { arena, chunkBytes, counters, finder, getter } = this.#options;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { makeFillToken } from "../../fill-protocol/fill-token.js";
 import {
   makePlaybackToken,
   parsePlaybackToken,
@@ -139,4 +140,29 @@ test("isInPrefix() counts bits, and takes mapped addresses for IPv4", () => {
 
 test("parsePlaybackToken() looks at no text that is too long", () => {
   assert.equal(parsePlaybackToken(makePlaybackToken({ ...claims, pathPrefix: "x".repeat(playbackTokenCharactersMax) }, key)), undefined);
+});
+
+test("TokenChecker takes a fill token of a key that is in force, however often, and nothing else in its place", () => {
+  const clock = new ManualClock();
+  const nowUnixMs = clock.unixMs();
+  const fillKey = { id: "f1", secret: "the secret of the fleet", untilUnixMs: nowUnixMs + 600_000 };
+  const checker = new TokenChecker({ required: true, keys: [fillKey], revokedSessions: [] }, clock);
+  const make = (seconds: number, by = fillKey) =>
+    makeFillToken({ expiresUnixS: Math.floor(nowUnixMs / 1000) + seconds, applianceId: "a" }, by);
+  const good = make(60);
+  assert.equal(checker.checkFill(good), undefined);
+  assert.equal(checker.checkFill(good), undefined, "from memory");
+  assert.equal(checker.checkFill(make(-1)), "token-expired");
+  assert.equal(checker.checkFill(make(60, { ...fillKey, secret: "another" })), "token-bad-signature");
+  assert.equal(checker.checkFill(make(60, { ...fillKey, id: "f2" })), "token-unknown-key");
+  assert.equal(checker.checkFill(makePlaybackToken({ expiresUnixS: 4e9, pathPrefix: "" }, fillKey)), "token-malformed");
+  assert.equal(checker.check(request(good)), "token-malformed", "it is no playback token");
+  clock.turn(61_000);
+  assert.equal(checker.checkFill(good), "token-expired");
+  const long = make(3600);
+  assert.equal(checker.checkFill(long), undefined);
+  clock.turn(600_000);
+  assert.equal(checker.checkFill(long), "token-unknown-key", "its key is over");
+  checker.setRules({ required: true, keys: [], revokedSessions: [] });
+  assert.equal(checker.checkFill(long), "token-unknown-key");
 });

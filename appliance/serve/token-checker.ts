@@ -58,6 +58,7 @@ export class TokenChecker {
   #rules: TokenRules;
   #keys = new Map<string, TokenKey>();
   #revoked = new Set<string>();
+  #claims: PlaybackClaims | undefined;
 
   constructor(rules: TokenRules, clock: Clock) {
     this.#clock = clock;
@@ -79,13 +80,20 @@ export class TokenChecker {
     this.#knownFill.clear();
   }
 
+  /** What the token of the last request that was checked says; undefined when it had none. Worth something only when it passed. */
+  get lastClaims(): PlaybackClaims | undefined {
+    return this.#claims;
+  }
+
   /** Undefined when the request may go on. */
   check(request: TokenRequest): TokenRefusal | undefined {
+    this.#claims = undefined;
     const text = request.token === "" ? request.query("tk") : request.token;
     if (text === "") return this.#checkWithout(request);
     const known = this.#known.get(text) ?? this.#learn(text);
     if (typeof known === "string") return known;
     const { claims, client } = known;
+    this.#claims = claims;
     const nowUnixMs = this.#clock.unixMs();
     if (nowUnixMs >= claims.expiresUnixS * 1000) return "token-expired";
     if (this.#isOver(known.keyId, nowUnixMs)) return "token-unknown-key";

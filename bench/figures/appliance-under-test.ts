@@ -31,7 +31,7 @@ export interface ApplianceStart {
 export interface ApplianceStatus {
   requests: { received: number; underWay: number; bytesSent: number };
   memory: { frames: number; free: number; small: number; main: number; pinned: number };
-  disks: { path: string; state: string; usedBytes: number; capacityBytes: number }[];
+  disks: { path: string; state: string; chunks: number; usedBytes: number; capacityBytes: number }[];
 }
 
 export class ApplianceUnderTest {

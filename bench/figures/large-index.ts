@@ -68,7 +68,7 @@ export const largeIndex: FigureMaker = {
         if (fromDisk < 1) figure.fault("the first byte after a restart did not come from a disk");
         if (round > 0) continue;
         await appliance.until(
-          async (one) => (await one.status()).disks.reduce((sum, { usedBytes }) => sum + usedBytes, 0) >= chunks * slotBytes,
+          async (one) => (await one.status()).disks.reduce((sum, disk) => sum + disk.chunks, 0) >= chunks,
           "reading the free slots",
           120_000,
         );

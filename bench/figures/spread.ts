@@ -45,7 +45,7 @@ export const spread: FigureMaker = {
     const start = (those: typeof disks) =>
       ApplianceUnderTest.start({
         folder: run.scratch,
-        ramBytes: 16 * 2 ** 20,
+        ramBytes: run.quick ? 2 ** 20 : 16 * 2 ** 20,
         chunkBytes,
         disks: those,
         upstreamUrl: `file://${files}/`,

@@ -77,7 +77,7 @@ export const storageCold: FigureMaker = {
             figure.add(name, "bytes/s", measured);
             figure.add(`${name} ÷ raw`, "share", measured / raw, target);
             const fromDevice = figures.server.diskReadBytes;
-            if (fromDevice !== null)
+            if (fromDevice !== null && readRate > 0)
               figure.add(`${name}: read from the device ÷ what they needed`, "share", fromDevice / figures.seconds / readRate);
             if (figures.server.cpuSeconds !== null)
               figure.add(`${name}: processor of the appliance`, "share", figures.server.cpuSeconds / figures.seconds);

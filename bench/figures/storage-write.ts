@@ -80,7 +80,7 @@ export const storageWrite: FigureMaker = {
         if (before.cpuSeconds !== null && after.cpuSeconds !== null)
           figure.add("processor seconds per GB", "s", (after.cpuSeconds - before.cpuSeconds) / ((storedNow * chunkBytes) / 1e9));
         await appliance.command("/purge", { all: true });
-        await appliance.until(async (one) => (await one.status()).disks[0]!.usedBytes === 0, "sweeping what was purged");
+        await appliance.until(async (one) => (await one.status()).disks[0]!.chunks === 0, "sweeping what was purged");
       }
     } finally {
       await appliance.stop();

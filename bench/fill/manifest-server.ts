@@ -52,6 +52,7 @@ export async function openManifestServer(): Promise<ManifestServer> {
     renewLease: (_call, done) => done(null, { lease: lease() }),
     revokeSession: (_call, done) => done(null, { untilUnixMs: 0n }),
     listAppliances: (_call, done) => done(null, { appliances: [] }),
+    fetchRegistry: (_call, done) => done(null, { version: 1n, whole: true, appliances: [], preserving: false }),
   };
   const fill: FillServiceServer = {
     fetchManifest: (call) => {

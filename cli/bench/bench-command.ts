@@ -10,6 +10,7 @@ import { benchPlayersCommand } from "./bench-players-command.js";
 import { benchPoliciesCommand } from "./bench-policies-command.js";
 import { benchPopularityCommand } from "./bench-popularity-command.js";
 import { benchReportCommand } from "./bench-report-command.js";
+import { benchSteeringCommand } from "./bench-steering-command.js";
 import { addLoadOptions, typedFlags } from "./load-options.js";
 import { integer, percent } from "./option-values.js";
 import { addOutputOptions } from "./output-options.js";
@@ -62,6 +63,7 @@ export function benchCommand(): Command {
   command.addCommand(benchPoliciesCommand());
   command.addCommand(benchPopularityCommand());
   command.addCommand(benchPlayersCommand());
+  command.addCommand(benchSteeringCommand());
   command.addCommand(benchReportCommand());
   return command;
 }

@@ -55,6 +55,8 @@ export function planNetwork(ports: DemoPorts, stateFolder: string) {
         { id: edge2.site, prefixes: ["0.0.0.0/0", "::/0"], rank: 20 },
         { id: "exchange-1", rank: 30 },
       ],
+      // Who drains a box of the demo wants to see players move.
+      steering: { contentSteeringTtl: "2s" },
     },
     gateway: { listen: { host, port: ports.gateway }, controlPlane: { url: controlPlaneUrl } },
     appliances: {

@@ -1,16 +1,20 @@
 // A set of objects that is played together, and for each appliance how many of them it holds whole: kept up with every report, so that
 // a decision reads one number instead of looking each object up.
+import { xxh32 } from "@node-rs/xxhash";
 import type { WantedObject } from "./holdings-register.js";
 
 export class ContentGroup {
   readonly wanted: readonly WantedObject[];
+  /** Of the first object's path, which stands for the title: the same for all its versions. */
+  readonly hash: number;
   /** By the appliance's number. */
   #whole: Uint16Array;
   #holders = 0;
 
-  /** @param wanted 65,535 objects at most. */
+  /** @param wanted 1 to 65,535 objects. */
   constructor(wanted: readonly WantedObject[], applianceCount: number) {
     this.wanted = wanted;
+    this.hash = xxh32(wanted[0]!.path);
     this.#whole = new Uint16Array(Math.max(16, applianceCount));
   }
 

@@ -114,3 +114,83 @@ test("whyUnhealthy() passes only a live appliance with headroom that has sent a 
   clock.turn(6001);
   assert.match(why() ?? "", /^offline/);
 });
+
+test("FleetRegistry keeps everyone when most heartbeats stop at once, for a while, and strikes off the few that stop", () => {
+  const clock = new ManualClock();
+  const preservation = { share: 0.5, atLeast: 5, forMs: 60_000 };
+  const registry = new FleetRegistry({ clock, expiresAfterMs: 6000, heartbeatEveryMs: 2000, preservation });
+  const ids = Array.from({ length: 10 }, (_, number) => `box-${number}`);
+  for (const id of ids) {
+    registry.register(identity(id), "boot");
+    registry.heartbeat(beat(id, "boot"));
+    // Heartbeats are spread over their interval.
+    clock.turn(150);
+  }
+  const liveCount = () => registry.list().filter(({ state }) => state === "live").length;
+  const run = (ms: number, beating: string[]) => {
+    for (let at = 0; at < ms; at += 500) {
+      clock.turn(500);
+      for (const id of beating) registry.heartbeat(beat(id, "boot"));
+    }
+  };
+  run(8000, ids.slice(4));
+  assert.equal(liveCount(), 6, "4 of 10 are dead boxes");
+  run(20_000, []);
+  assert.equal(liveCount(), 6, "all of the rest at once are not");
+  assert.equal(registry.isPreserving(), true);
+  run(2000, ids.slice(4));
+  assert.equal(registry.isPreserving(), false);
+  assert.equal(liveCount(), 6);
+  run(80_000, []);
+  assert.equal(liveCount(), 6);
+  clock.turn(60_001);
+  registry.list();
+  clock.turn(200);
+  assert.equal(liveCount(), 0, "it does not last for ever");
+});
+
+test("FleetRegistry calls one that drains drained when nobody has asked it for anything for a while", () => {
+  const clock = new ManualClock();
+  const registry = new FleetRegistry({ clock, expiresAfterMs: 1e9, drainedAfterMs: 30_000 });
+  registry.register(identity("a"), "boot");
+  const asked = (requests: bigint) => {
+    registry.heartbeat(beat("a", "boot", { totals: { requests, bytesSent: 0n, bytesFilled: 0n, heldBytes: 0n } }));
+    return registry.get("a")!.state;
+  };
+  assert.equal(asked(1n), "live");
+  clock.turn(60_000);
+  registry.orderDrain("a", "fans");
+  assert.equal(asked(1n), "draining");
+  assert.equal(registry.drainedInSeconds("a"), 30);
+  clock.turn(20_000);
+  assert.equal(asked(2n), "draining");
+  clock.turn(29_999);
+  assert.equal(asked(2n), "draining");
+  clock.turn(1);
+  assert.equal(asked(2n), "drained");
+  assert.equal(registry.drainedInSeconds("a"), 0);
+  registry.orderDrain("a", undefined);
+  assert.equal(asked(2n), "live");
+});
+
+test("FleetRegistry tells only what has changed since a version, and everything to those with a version of another process", () => {
+  const clock = new ManualClock();
+  const registry = new FleetRegistry({ clock, expiresAfterMs: 6000 });
+  for (const id of ["a", "b"]) {
+    registry.register(identity(id), "boot");
+    registry.heartbeat(beat(id, "boot"));
+  }
+  const ids = (known: number) => {
+    const { version, whole, appliances } = registry.changesSince(known);
+    return { version, whole, ids: appliances.map((appliance) => appliance.identity.applianceId) };
+  };
+  const first = ids(0);
+  assert.deepEqual({ ...first, version: 0 }, { version: 0, whole: true, ids: ["a", "b"] });
+  registry.heartbeat(beat("a", "boot", { totals: { requests: 9n, bytesSent: 9n, bytesFilled: 9n, heldBytes: 9n } }));
+  assert.deepEqual(ids(first.version), { version: first.version, whole: false, ids: [] }, "totals are no change");
+  registry.orderDrain("b", "fans");
+  const second = ids(first.version);
+  assert.deepEqual({ whole: second.whole, ids: second.ids }, { whole: false, ids: ["b"] });
+  assert.deepEqual(ids(first.version - 1000).ids, ["a", "b"]);
+  assert.equal(ids(second.version + 1).whole, true);
+});

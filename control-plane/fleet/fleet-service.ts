@@ -4,6 +4,7 @@ import {
   ApplianceRole,
   ApplianceState as ProtocolState,
   type ApplianceIdentity,
+  type ApplianceStatus,
   type FleetServiceServer,
   type Lease as ProtocolLease,
 } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
@@ -12,7 +13,7 @@ import type { Log } from "../../runtime/log.js";
 import { OperatingError } from "../../runtime/operating-error.js";
 import type { Metrics } from "../metrics.js";
 import type { ServiceCalls } from "../service-calls.js";
-import { applianceStates, type ApplianceState, type Lease } from "./appliance.js";
+import { applianceStates, whyUnhealthy, type Appliance, type ApplianceState, type Lease } from "./appliance.js";
 import type { ApplianceStore } from "./appliance-store.js";
 import { appliancesMax, type FleetRegistry } from "./fleet-registry.js";
 import type { HoldingsRegister } from "./holdings-register.js";
@@ -30,17 +31,38 @@ export interface FleetServiceOptions {
   /** The version of the manifest that is in force for an appliance. */
   manifestVersionOf: (identity: ApplianceIdentity) => Promise<bigint>;
   /** An appliance is new, or has started again with other disks perhaps. */
-  onRegistered: () => void;
+  onRegistered: (identity: ApplianceIdentity) => void;
   clock: Clock;
   heartbeatEveryMs: number;
   expiresAfterMs: number;
   leaseValidForMs: number;
+  /** Told of every Register and heartbeat. */
+  onChange: (applianceId: string) => void;
+  /** Of one that drains: until the last session that was sent there should have ended or moved; 0 when there is none. */
+  sessionsEndInSeconds: (appliance: Appliance) => number;
   tokenKeys: Pick<TokenKeys, "current" | "revoke">;
   log: Log;
 }
 
 export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptions): FleetServiceServer {
   const { registry, holdings, store, clock, log, tokenKeys } = options;
+  const statusOf = (appliance: Appliance): ApplianceStatus => {
+    const { applianceId } = appliance.identity;
+    return {
+      identity: appliance.identity,
+      state: protocolStates[appliance.state],
+      lastHeartbeatUnixMs: BigInt(appliance.lastHeartbeatUnixMs),
+      totals: appliance.totals,
+      disks: [...appliance.disks],
+      requestHeadroom: appliance.requestHeadroom,
+      objectsHeld: holdings.wholeCountOf(applianceId),
+      headroom: appliance.headroom,
+      manifest: appliance.manifest,
+      unhealthy: whyUnhealthy(appliance) ?? "",
+      safeToPowerOff: appliance.state === "drained",
+      drainedInSeconds: Math.max(registry.drainedInSeconds(applianceId), options.sessionsEndInSeconds(appliance)),
+    };
+  };
   return {
     register: calls.unary(async ({ identity, bootId }) => {
       const mistakes = identity ? mistakesInIdentity(identity) : ["identity is missing"];
@@ -58,12 +80,13 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
         throw superseded("register", applianceId);
       }
       holdings.startBoot(applianceId, bootId);
+      options.onChange(applianceId);
       const nowUnixMs = clock.unixMs();
       const known = registry.leaseOf(applianceId);
       const lease = leaseAtRegister(known, { nowUnixMs, validForMs: options.leaseValidForMs, newLeaseId: randomUUID });
       await store.save({ identity, lease }, nowUnixMs);
       registry.setLease(applianceId, lease);
-      if (verdict !== "same-boot") options.onRegistered();
+      if (verdict !== "same-boot") options.onRegistered(identity);
       const { siteId, clusterId, dataUrl, softwareVersion } = identity;
       log.info({ applianceId, bootId, siteId, clusterId, dataUrl, softwareVersion, verdict }, "appliance registered");
       return {
@@ -93,9 +116,12 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
         totals: { requests, bytesSent, bytesFilled, heldBytes },
         disks,
         requestHeadroom,
+        headroom: request.headroom,
+        sentAtUnixMs: request.sentAtUnixMs === 0n ? undefined : Number(request.sentAtUnixMs),
         fillHeadroom,
         manifest,
       });
+      options.onChange(applianceId);
       if (verdict === "superseded") throw superseded("take the heartbeat of", applianceId);
       const appliance = registry.get(applianceId);
       if (verdict === "register-again" || !appliance) {
@@ -127,18 +153,12 @@ export function makeFleetService(calls: ServiceCalls, options: FleetServiceOptio
 
     revokeSession: calls.unary(async ({ session }) => ({ untilUnixMs: BigInt((await tokenKeys.revoke(session)).untilUnixMs) })),
 
-    listAppliances: calls.unary(() => ({
-      appliances: registry.list().map((appliance) => ({
-        identity: appliance.identity,
-        state: protocolStates[appliance.state],
-        lastHeartbeatUnixMs: BigInt(appliance.lastHeartbeatUnixMs),
-        totals: appliance.totals,
-        disks: [...appliance.disks],
-        requestHeadroom: appliance.requestHeadroom,
-        objectsHeld: holdings.wholeCountOf(appliance.identity.applianceId),
-        manifest: appliance.manifest,
-      })),
-    })),
+    listAppliances: calls.unary(() => ({ appliances: registry.list().map(statusOf) })),
+
+    fetchRegistry: calls.unary(({ knownVersion }) => {
+      const { version, whole, appliances } = registry.changesSince(Number(knownVersion));
+      return { version: BigInt(version), whole, appliances: appliances.map(statusOf), preserving: registry.isPreserving() };
+    }),
   };
 }
 
@@ -167,6 +187,7 @@ export function countFleet(registry: FleetRegistry, gauge: Metrics["appliances"]
 const protocolStates: Readonly<Record<ApplianceState, ProtocolState>> = {
   live: ProtocolState.APPLIANCE_STATE_LIVE,
   draining: ProtocolState.APPLIANCE_STATE_DRAINING,
+  drained: ProtocolState.APPLIANCE_STATE_DRAINED,
   offline: ProtocolState.APPLIANCE_STATE_OFFLINE,
 };
 

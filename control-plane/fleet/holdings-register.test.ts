@@ -119,3 +119,44 @@ test("HoldingsRegister agrees with a plain replay of all reports, whatever is re
     }),
   );
 });
+
+test("HoldingsRegister's groups count as holdsOf() does, over random reports, boots and growing fleets", () => {
+  const paths = ["x", "y", "z"];
+  const step = fc.record({
+    box: fc.constantFrom(...Array.from({ length: 40 }, (_, number) => `box-${number}`)),
+    boot: fc.constantFrom("1", "1", "1", "2"),
+    replaceAll: fc.boolean(),
+    holdings: fc.array(
+      fc.tuple(fc.constantFrom(...paths), fc.constantFrom('"1"', '"2"'), fc.nat(4)).map(([path, etag, chunksHeld]) => ({
+        path,
+        etag,
+        chunksHeld,
+        chunksTotal: 4,
+      })),
+    ),
+  });
+  const wanted = [
+    [{ path: "x", etag: '"1"' }],
+    [{ path: "x" }],
+    paths.map((path) => ({ path, etag: '"1"' })),
+    [{ path: "y", etag: '"2"' }, { path: "z" }],
+  ];
+  fc.assert(
+    fc.property(fc.array(step, { size: "max", maxLength: 40 }), fc.nat(40), (steps, groupsFrom) => {
+      const holdings = new HoldingsRegister();
+      const groupOf = (at: number) => holdings.groupOf(String(at), () => wanted[at]!);
+      steps.forEach(({ box, boot, replaceAll, holdings: some }, at) => {
+        // Some groups are there before the reports, some come after.
+        if (at === groupsFrom) groupOf(0);
+        holdings.startBoot(box, boot);
+        const sequence = holdings.sequenceOf(box) + 1;
+        holdings.apply({ applianceId: box, bootId: boot, sequence, replaceAll, holdings: some });
+      });
+      wanted.forEach((set, at) => {
+        const group = groupOf(at);
+        for (const { box } of steps) assert.equal(holdings.holdsOfGroup(box, group), holdings.holdsOf(box, set), `${box} ${at}`);
+      });
+    }),
+    { numRuns: 200 },
+  );
+});

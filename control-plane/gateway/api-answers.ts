@@ -30,6 +30,11 @@ export function playbackJson(answer: StartPlaybackResponse) {
     titleId: answer.titleId,
     name: answer.name,
     durationSeconds: answer.durationSeconds,
+    // For players that follow HLS or DASH Content Steering; the path of this gateway.
+    steering: {
+      hls: answer.urls.some(({ hlsUrl }) => hlsUrl !== "") ? steeringPath("master.m3u8", answer.steeringSession) : "",
+      dash: answer.urls.some(({ dashUrl }) => dashUrl !== "") ? steeringPath("manifest.mpd", answer.steeringSession) : "",
+    },
     urls: answer.urls.map((url) => ({
       applianceId: url.applianceId,
       siteId: url.siteId,
@@ -53,6 +58,10 @@ export function playbackJson(answer: StartPlaybackResponse) {
   };
 }
 
+function steeringPath(document: string, session: string): string {
+  return `/api/steering/${document}?session=${encodeURIComponent(session)}`;
+}
+
 export function applianceJson(appliance: ApplianceStatus) {
   const { identity, totals } = appliance;
   return {
@@ -71,6 +80,9 @@ export function applianceJson(appliance: ApplianceStatus) {
     capacityBytes: jsonNumber(identity?.capacityBytes ?? 0n),
     objectsHeld: appliance.objectsHeld,
     requestHeadroom: appliance.requestHeadroom,
+    unhealthy: appliance.unhealthy,
+    safeToPowerOff: appliance.safeToPowerOff,
+    drainedInSeconds: appliance.drainedInSeconds,
     disks: appliance.disks.map(({ uuid, path, state, capacityBytes, usedBytes }) => ({
       uuid,
       path,
@@ -85,6 +97,7 @@ const stateWords: Readonly<Partial<Record<ApplianceState, string>>> = {
   [ApplianceState.APPLIANCE_STATE_LIVE]: "live",
   [ApplianceState.APPLIANCE_STATE_DRAINING]: "draining",
   [ApplianceState.APPLIANCE_STATE_OFFLINE]: "offline",
+  [ApplianceState.APPLIANCE_STATE_DRAINED]: "drained",
 };
 
 const diskWords: Readonly<Partial<Record<DiskState, string>>> = {

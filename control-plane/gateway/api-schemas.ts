@@ -27,6 +27,8 @@ export const playback = z.object({
   titleId: z.string(),
   name: z.string(),
   durationSeconds: z.number(),
+  /** Paths of this gateway, for players that follow content steering. */
+  steering: z.object({ hls: z.string(), dash: z.string() }),
   urls: z.array(rankedUrl),
   rejected: z.array(rejected),
   /** Where billing counts streams: to be kept by /api/billing/keep-stream. */
@@ -51,5 +53,8 @@ export const appliance = z.object({
   capacityBytes: z.int(),
   objectsHeld: z.int(),
   requestHeadroom: z.number(),
+  unhealthy: z.string(),
+  safeToPowerOff: z.boolean(),
+  drainedInSeconds: z.int(),
   disks: z.array(disk),
 });

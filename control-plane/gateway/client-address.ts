@@ -1,20 +1,26 @@
 // Whose address a request comes from, behind any number of trusted proxies.
-import { parseAddress, SitePrefixes } from "../steering/site-prefixes.js";
+import { parseAddress, parsePrefix } from "../steering/client-address.js";
+import { matchesMax, PrefixTrie } from "../steering/prefix-trie.js";
 
 /** Proxies in one X-Forwarded-For that are looked at. */
 const hopsMax = 32;
 
 /** The networks whose X-Forwarded-For is believed. */
 export class TrustedProxies {
-  readonly #prefixes: SitePrefixes;
+  readonly #tries = { 4: new PrefixTrie(4), 6: new PrefixTrie(6) };
+  readonly #nodes = new Int32Array(matchesMax);
 
+  /** @param prefixes all valid, as the settings have made sure. */
   constructor(prefixes: readonly string[]) {
-    this.#prefixes = new SitePrefixes([{ id: "trusted", prefixes }]);
+    for (const text of prefixes) {
+      const { family, words, lengthBits } = parsePrefix(text)!;
+      this.#tries[family].set(words, lengthBits, 0);
+    }
   }
 
   has(address: string): boolean {
     const parsed = parseAddress(address);
-    return parsed !== undefined && this.#prefixes.matchesOf(parsed).length > 0;
+    return parsed !== undefined && this.#tries[parsed.family].match(parsed.words, this.#nodes) > 0;
   }
 }
 

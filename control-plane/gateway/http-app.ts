@@ -29,6 +29,8 @@ export interface RouteRequest {
   method: string;
   query: URLSearchParams;
   clientAddress: string;
+  /** What the client calls us: "http://host:port", by its Host header and the trusted proxy's X-Forwarded-Proto. */
+  origin: string;
   requestId: string;
   /** Empty for a route that does not read it. */
   body: Buffer;
@@ -219,6 +221,7 @@ function factsOf(response: HttpResponse, request: HttpRequest, trustedProxies: T
       request.getHeader("x-forwarded-for"),
       trustedProxies,
     ),
+    origin: originOf(request.getHeader("host"), request.getHeader("x-forwarded-proto")),
     requestId: /^[\w-]{8,64}$/.test(sentId) ? sentId : randomUUID(),
     ifNoneMatch: request.getHeader("if-none-match"),
     acceptEncoding: request.getHeader("accept-encoding"),
@@ -226,6 +229,11 @@ function factsOf(response: HttpResponse, request: HttpRequest, trustedProxies: T
     idempotencyKey: request.getHeader("idempotency-key"),
     webhookSignature: request.getHeader("millrace-signature") || request.getHeader("stripe-signature"),
   };
+}
+
+/** A client that lies about it gets URLs that only it will use. */
+function originOf(host: string, forwardedProto: string): string {
+  return `${forwardedProto === "https" ? "https" : "http"}://${/^[\w.:[\]-]{1,255}$/.test(host) ? host : "localhost"}`;
 }
 
 interface ReadBody {

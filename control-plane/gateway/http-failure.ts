@@ -35,6 +35,7 @@ const statusOfCode: Readonly<Record<string, number>> = {
   "method-not-allowed": 405,
   "body-too-slow": 408,
   "title-unplayable": 409,
+  "steering-session-unknown": 404,
   "email-token-invalid": 409,
   "device-limit-reached": 409,
   "profile-limit-reached": 409,

@@ -41,8 +41,8 @@ export class KeptPlaybacks {
   find(asked: PlaybackAsked): Omit<Playback, "stream"> | undefined {
     const found = this.#kept.get(keyOf(asked));
     if (!found || this.#clock.monotonicMs() - found.atMs > this.#maxAgeMs) return undefined;
-    const { titleId, name, durationSeconds, urls, rejected } = found.playback;
-    return { titleId, name, durationSeconds, urls, rejected };
+    const { titleId, name, durationSeconds, steering, urls, rejected } = found.playback;
+    return { titleId, name, durationSeconds, steering, urls, rejected };
   }
 }
 

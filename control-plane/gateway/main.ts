@@ -7,6 +7,7 @@ import { systemClock } from "../../runtime/clock.js";
 import { makeApiRoutes } from "./api-routes.js";
 import { makeBillingRoutes } from "./billing-routes.js";
 import { TrustedProxies } from "./client-address.js";
+import { makeContentSteeringRoutes } from "./content-steering-routes.js";
 import { RateLimit } from "./filters/rate-limit.js";
 import { openHttpApp, type Route } from "./http-app.js";
 import { KeptPlaybacks } from "./kept-playbacks.js";
@@ -62,6 +63,7 @@ export async function openGateway(settings: GatewaySettings, log: Log): Promise<
   const routes = new Map<string, Route>([
     ...readPageRoutes(packageRoot),
     ...makeApiRoutes({ calls, metrics, keptPlaybacks, services, copies: () => copies.list() }),
+    ...makeContentSteeringRoutes(calls),
     ...makeLoginRoutes(calls),
     ...makeBillingRoutes(calls),
   ]);

@@ -6,6 +6,7 @@ import { BillingServiceService } from "../protocol/generated/millrace/billing/v1
 import { CatalogServiceService } from "../protocol/generated/millrace/catalog/v1/catalog.js";
 import { FillPlanServiceService } from "../protocol/generated/millrace/fillplan/v1/fill_plan.js";
 import { LoginServiceService } from "../protocol/generated/millrace/login/v1/login.js";
+import { OperationServiceService } from "../protocol/generated/millrace/operation/v1/operation.js";
 import { PlaybackServiceService } from "../protocol/generated/millrace/playback/v1/playback.js";
 import { SteeringServiceService } from "../protocol/generated/millrace/steering/v1/steering.js";
 import type { Route } from "./http-app.js";
@@ -19,6 +20,7 @@ const methods: Readonly<Record<string, { path: string }>> = {
   ...CatalogServiceService,
   ...PlaybackServiceService,
   ...SteeringServiceService,
+  ...OperationServiceService,
   ...FillPlanServiceService,
   ...LoginServiceService,
   ...BillingServiceService,
@@ -93,7 +95,12 @@ const keyParameter = {
 };
 
 function queryParameters(query: z.ZodObject) {
-  return Object.entries(query.shape).map(([name, schema]) => ({ name, in: "query", schema: schemaOf(schema as z.ZodType, "input") }));
+  return Object.entries(query.shape).map(([name, schema]) => ({
+    name,
+    in: "query",
+    required: !(schema as z.ZodType).safeParse(undefined).success,
+    schema: schemaOf(schema as z.ZodType, "input"),
+  }));
 }
 
 function schemaOf(schema: z.ZodType, io: "input" | "output"): Record<string, unknown> {

@@ -3,7 +3,8 @@ import { z } from "zod";
 import { logLevels } from "../../runtime/log.js";
 import { durationSetting } from "../../runtime/settings-file.js";
 import { parseControlPlaneUrl } from "../control-plane-client.js";
-import { listenSetting, prefixSetting } from "../settings.js";
+import { listenSetting } from "../settings.js";
+import { prefixSetting } from "../steering/steering-settings.js";
 import { serviceNames, type ServiceName } from "./services/call-table.js";
 
 const controlPlaneUrl = z.string().refine((url) => parseControlPlaneUrl(url) !== undefined, "Expected a URL such as grpc://127.0.0.1:7000");

@@ -1,19 +1,29 @@
 // PlaybackService over gRPC: catalog and steering in one call.
+import { randomUUID } from "node:crypto";
+import type { Clock } from "../../runtime/clock.js";
 import { OperatingError } from "../../runtime/operating-error.js";
 import { readTitle } from "../catalog/catalog-service.js";
 import type { CatalogStore } from "../catalog/catalog-store.js";
 import type { PlaybackServiceServer } from "../protocol/generated/millrace/playback/v1/playback.js";
 import type { ServiceCalls } from "../service-calls.js";
 import { toProtocolHolds, toProtocolRejected } from "../steering/steering-service.js";
+import type { SteeringSessions } from "../steering/steering-sessions.js";
 import type { TitleGate } from "../fill-plan/title-gate.js";
 import type { Steering } from "../steering/steering.js";
-import type { StreamAdmission } from "./stream-admission.js";
+import { diversionOf } from "./diversion.js";
 import { entryPathOf, objectsForPlayback, urlOf } from "./playback-answer.js";
+import type { StreamAdmission } from "./stream-admission.js";
 import type { UrlSigner } from "./url-signer.js";
+
+/** A player may ask where to play for so long after it began: the longest film, paused over a night. */
+const steeringSessionMs = 24 * 3_600_000;
 
 export interface PlaybackServiceOptions {
   catalog: CatalogStore;
   steering: Steering;
+  sessions: SteeringSessions;
+  nominalBitsPerSecond: number;
+  clock: Clock;
   /** Undefined: URLs carry no token. */
   signer: UrlSigner | undefined;
   liveness: TitleGate;
@@ -21,10 +31,8 @@ export interface PlaybackServiceOptions {
   admission: StreamAdmission | undefined;
 }
 
-export function makePlaybackService(
-  calls: ServiceCalls,
-  { catalog, steering, signer, liveness, admission }: PlaybackServiceOptions,
-): PlaybackServiceServer {
+export function makePlaybackService(calls: ServiceCalls, options: PlaybackServiceOptions): PlaybackServiceServer {
+  const { catalog, steering, sessions, nominalBitsPerSecond, clock, signer, liveness, admission } = options;
   return {
     startPlayback: calls.unary(async ({ titleId, clientAddress }, { caller }) => {
       const { title, objects } = await readTitle(catalog, titleId);
@@ -34,15 +42,23 @@ export function makePlaybackService(
           source: titleId,
         });
       }
-      const { ranked, rejected, matchedPrefix } = steering.rank(clientAddress, wanted);
+      const id = randomUUID();
+      // All encodes together are more than a player ever needs at once: a small film reserves little.
+      const wholeBitsPerSecond = (title.sizeBytes * 8) / Math.max(1, title.durationSeconds);
+      const bitsPerSecond = Math.max(1, Math.min(nominalBitsPerSecond, wholeBitsPerSecond));
+      const { ranked, rejected, matchedSiteIds } = steering.rank(clientAddress, wanted, { sessionId: id, bitsPerSecond });
       if (ranked.length === 0) {
         const why =
           rejected.length === 0 ? "no appliance has registered" : `all ${rejected.length} appliances are offline, draining or full`;
         throw new OperatingError("no-appliance-live", `Cannot play title ${titleId}: ${why}`, { source: "fleet", retryable: true });
       }
-      liveness.check(titleId, wanted, matchedPrefix?.siteIds ?? []);
-      const token = signer?.sign({ paths: wanted.map(({ path }) => path), clientAddress });
-      const baseOf = (dataUrl: string) => (token === undefined ? dataUrl : `${dataUrl}~${token}/`);
+      liveness.check(titleId, wanted, matchedSiteIds);
+      const paths = wanted.map(({ path }) => path);
+      const session = randomUUID();
+      const baseOf = ({ dataUrl, siteId }: { dataUrl: string; siteId: string }) => {
+        const divertedBy = diversionOf(siteId, matchedSiteIds, rejected);
+        return signer === undefined ? dataUrl : `${dataUrl}~${signer.sign({ paths, clientAddress, session, divertedBy })}/`;
+      };
       // Last, so that a title that can't play takes no slot.
       const stream = await admission?.admit(caller, titleId);
       return {
@@ -52,11 +68,12 @@ export function makePlaybackService(
         urls: ranked.map(({ candidate }) => ({
           applianceId: candidate.id,
           siteId: candidate.siteId,
-          hlsUrl: urlOf(baseOf(candidate.dataUrl), title.hlsPath),
-          dashUrl: urlOf(baseOf(candidate.dataUrl), title.dashPath),
+          hlsUrl: urlOf(baseOf(candidate), title.hlsPath),
+          dashUrl: urlOf(baseOf(candidate), title.dashPath),
           holds: toProtocolHolds(candidate.holds),
         })),
         rejected: toProtocolRejected(rejected),
+        steeringSession: sessions.nameOf({ id, titleId, bitsPerSecond, expiresUnixMs: clock.unixMs() + steeringSessionMs }),
         streamId: stream?.streamId ?? "",
         streamExpiresAtUnixMs: BigInt(stream?.expiresAtUnixMs ?? 0),
         heightMax: stream?.heightMax ?? 0,

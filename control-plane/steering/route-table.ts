@@ -57,8 +57,9 @@ export class RouteTable {
     return this.#families[4].trie.size + this.#families[6].trie.size;
   }
 
-  get generation(): number {
-    return this.#generation;
+  /** Of the tables of prefixes. */
+  get bytes(): number {
+    return this.#families[4].trie.bytes + this.#families[6].trie.bytes;
   }
 
   /** Adds a site, or changes its place. A site that announces nothing is ordered too. */

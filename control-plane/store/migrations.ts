@@ -4,6 +4,7 @@ import { billingTables } from "./billing-tables.js";
 import { fillPlanTables } from "./fill-plan-tables.js";
 import { firstTables } from "./first-tables.js";
 import { idempotencyTables } from "./idempotency-tables.js";
+import { operationTables } from "./operation-tables.js";
 import { loginTables } from "./login-tables.js";
 import { tokenKeyTables } from "./token-key-tables.js";
 
@@ -19,5 +20,6 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0020-billing": billingTables,
   "0010-login": loginTables,
   "0040-token-keys": tokenKeyTables,
+  "0041-operations": operationTables,
   "0050-fill-plan": fillPlanTables,
 };

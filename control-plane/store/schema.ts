@@ -128,6 +128,25 @@ interface FillPlanPartTable {
   body: string;
 }
 
+/** What operators have ordered of one appliance. */
+interface ApplianceOrderTable {
+  appliance_id: string;
+  /** Empty: it serves. */
+  drain_reason: string;
+  /** 0: its turn-up checks have not been passed. */
+  turned_up_at_unix_ms: number;
+}
+
+interface MaintenanceTable {
+  maintenance_id: string;
+  /** One of the two is empty. */
+  appliance_id: string;
+  site_id: string;
+  from_unix_ms: number;
+  until_unix_ms: number;
+  reason: string;
+}
+
 /**
  * A column of money ends in "_minor" and is a bigint; every other whole number is a number. Moments end in "_unix_ms". There
  * are no booleans: 0 and 1.
@@ -146,6 +165,8 @@ export interface Schema extends LoginTables, BillingTables {
   title_object: TitleObjectTable;
   catalog_revision: CatalogRevisionTable;
   appliance: ApplianceTable;
+  appliance_order: ApplianceOrderTable;
+  maintenance: MaintenanceTable;
   token_key: TokenKeyTable;
   revoked_session: RevokedSessionTable;
 }

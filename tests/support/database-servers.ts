@@ -44,17 +44,18 @@ export async function startMariadb(folder: string): Promise<MariadbServer> {
   const data = join(folder, "data");
   // As root it must be told to stay root.
   const asUser = process.getuid?.() === 0 ? ["--user=root"] : [];
+  const socket = join(folder, "s");
+  // Of its own: a mariadbd that starts deletes what others have in the system's.
+  const temporary = join(folder, "tmp");
+  mkdirSync(temporary, { recursive: true });
   execFileSync(
     "mariadb-install-db",
     ["--no-defaults", `--datadir=${data}`, "--skip-test-db", "--auth-root-authentication-method=normal", ...asUser],
     {
       stdio: "pipe",
+      env: { ...process.env, TMPDIR: temporary },
     },
   );
-  const socket = join(folder, "s");
-  // Of its own: a mariadbd that starts deletes what others have in the system's.
-  const temporary = join(folder, "tmp");
-  mkdirSync(temporary, { recursive: true });
   const server = await startServer(
     (port) => [
       "mariadbd",

@@ -1,7 +1,7 @@
 // Every call that the gateway may make: whose it is, and whether it may be made again when its answer was lost.
 import type { ControlPlaneClient } from "../../control-plane-client.js";
 
-export const serviceNames = ["catalog", "playback", "login", "billing", "fleet", "steering", "fill-plan"] as const;
+export const serviceNames = ["catalog", "playback", "login", "billing", "fleet", "steering", "operation", "fill-plan"] as const;
 export type ServiceName = (typeof serviceNames)[number];
 
 /** `always`: it changes nothing, or twice is as good as once. `with-key`: its Idempotency-Key makes it so. */
@@ -32,6 +32,13 @@ export const callTable: Readonly<Record<CallName, CallRule>> = {
   // A lost answer leaves a stream's slot taken until it is not kept (60 s), whoever asks again.
   startPlayback: rule("playback", "always"),
   rankAppliances: rule("steering", "always"),
+  releaseSession: rule("steering", "always"),
+  steerContent: rule("steering", "always"),
+  orderAppliance: rule("operation", "never"),
+  scheduleMaintenance: rule("operation", "never"),
+  cancelMaintenance: rule("operation", "never"),
+  listMaintenance: rule("operation", "always"),
+  checkTurnUp: rule("operation", "always"),
   summarizePlan: rule("fill-plan", "always"),
   explainObject: rule("fill-plan", "always"),
   setEditorial: rule("fill-plan", "never"),

@@ -67,6 +67,8 @@ export enum ApplianceState {
   APPLIANCE_STATE_DRAINING = 2,
   /** APPLIANCE_STATE_OFFLINE - Heartbeats have stopped. */
   APPLIANCE_STATE_OFFLINE = 3,
+  /** APPLIANCE_STATE_DRAINED - Drained: told to finish, and nothing has been asked of it for a while. Only ever told, never said by an appliance. */
+  APPLIANCE_STATE_DRAINED = 4,
   UNRECOGNIZED = -1,
 }
 
@@ -84,6 +86,9 @@ export function applianceStateFromJSON(object: any): ApplianceState {
     case 3:
     case "APPLIANCE_STATE_OFFLINE":
       return ApplianceState.APPLIANCE_STATE_OFFLINE;
+    case 4:
+    case "APPLIANCE_STATE_DRAINED":
+      return ApplianceState.APPLIANCE_STATE_DRAINED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -101,6 +106,8 @@ export function applianceStateToJSON(object: ApplianceState): string {
       return "APPLIANCE_STATE_DRAINING";
     case ApplianceState.APPLIANCE_STATE_OFFLINE:
       return "APPLIANCE_STATE_OFFLINE";
+    case ApplianceState.APPLIANCE_STATE_DRAINED:
+      return "APPLIANCE_STATE_DRAINED";
     case ApplianceState.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -254,7 +261,24 @@ export interface HeartbeatRequest {
   /** How many fill requests of other appliances it could take more; 0: it says no to them, and is not to be named as a source. */
   fillHeadroom: number;
   /** Absent before the first manifest. */
-  manifest: ManifestProgress | undefined;
+  manifest:
+    | ManifestProgress
+    | undefined;
+  /** Left out by an appliance that cannot tell. */
+  headroom:
+    | Headroom
+    | undefined;
+  /** The appliance's clock when it sent this; 0 = not told. */
+  sentAtUnixMs: bigint;
+}
+
+/** What is free of each thing that can run out, in thousandths. */
+export interface Headroom {
+  /** What the network can carry; 0 = not known, and then `nic_free_permille` says nothing. */
+  nicBitsPerSecond: bigint;
+  nicFreePermille: number;
+  diskFreePermille: number;
+  cpuFreePermille: number;
 }
 
 /** How far an appliance holds its manifest. */
@@ -306,6 +330,29 @@ export interface ApplianceStatus {
   /** Objects that the appliance holds whole. */
   objectsHeld: number;
   manifest: ManifestProgress | undefined;
+  headroom:
+    | Headroom
+    | undefined;
+  /** Why no player is sent to it; empty when they are. */
+  unhealthy: string;
+  /** It takes no players, none are left, and its power may go. */
+  safeToPowerOff: boolean;
+  /** While it drains: when it should be drained, in seconds from now. */
+  drainedInSeconds: number;
+}
+
+export interface FetchRegistryRequest {
+  /** From the answer before; 0 = the whole fleet. */
+  knownVersion: bigint;
+}
+
+export interface FetchRegistryResponse {
+  version: bigint;
+  /** All are here: forget what was known before. Else only those that have changed. */
+  whole: boolean;
+  appliances: ApplianceStatus[];
+  /** Most heartbeats have stopped at once, which is more likely this side's doing: silent appliances are kept as they were. */
+  preserving: boolean;
 }
 
 function createBaseDiskStatus(): DiskStatus {
@@ -1400,6 +1447,8 @@ function createBaseHeartbeatRequest(): HeartbeatRequest {
     holdingsSequence: 0n,
     fillHeadroom: 0,
     manifest: undefined,
+    headroom: undefined,
+    sentAtUnixMs: 0n,
   };
 }
 
@@ -1434,6 +1483,15 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
     }
     if (message.manifest !== undefined) {
       ManifestProgress.encode(message.manifest, writer.uint32(66).fork()).join();
+    }
+    if (message.headroom !== undefined) {
+      Headroom.encode(message.headroom, writer.uint32(170).fork()).join();
+    }
+    if (message.sentAtUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.sentAtUnixMs) !== message.sentAtUnixMs) {
+        throw new globalThis.Error("value provided for field message.sentAtUnixMs of type uint64 too large");
+      }
+      writer.uint32(176).uint64(message.sentAtUnixMs);
     }
     return writer;
   },
@@ -1523,6 +1581,22 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
             message.manifest = ManifestProgress.decode(reader, reader.uint32());
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.headroom = Headroom.decode(reader, reader.uint32());
+            continue;
+          }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.sentAtUnixMs = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1566,6 +1640,12 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
         ? globalThis.Number(object.fill_headroom)
         : 0,
       manifest: isSet(object.manifest) ? ManifestProgress.fromJSON(object.manifest) : undefined,
+      headroom: isSet(object.headroom) ? Headroom.fromJSON(object.headroom) : undefined,
+      sentAtUnixMs: isSet(object.sentAtUnixMs)
+        ? BigInt(object.sentAtUnixMs)
+        : isSet(object.sent_at_unix_ms)
+        ? BigInt(object.sent_at_unix_ms)
+        : 0n,
     };
   },
 
@@ -1597,6 +1677,136 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
     }
     if (message.manifest !== undefined) {
       obj.manifest = ManifestProgress.toJSON(message.manifest);
+    }
+    if (message.headroom !== undefined) {
+      obj.headroom = Headroom.toJSON(message.headroom);
+    }
+    if (message.sentAtUnixMs !== 0n) {
+      obj.sentAtUnixMs = message.sentAtUnixMs.toString();
+    }
+    return obj;
+  },
+};
+
+function createBaseHeadroom(): Headroom {
+  return { nicBitsPerSecond: 0n, nicFreePermille: 0, diskFreePermille: 0, cpuFreePermille: 0 };
+}
+
+export const Headroom: MessageFns<Headroom> = {
+  encode(message: Headroom, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nicBitsPerSecond !== 0n) {
+      if (BigInt.asUintN(64, message.nicBitsPerSecond) !== message.nicBitsPerSecond) {
+        throw new globalThis.Error("value provided for field message.nicBitsPerSecond of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.nicBitsPerSecond);
+    }
+    if (message.nicFreePermille !== 0) {
+      writer.uint32(16).uint32(message.nicFreePermille);
+    }
+    if (message.diskFreePermille !== 0) {
+      writer.uint32(24).uint32(message.diskFreePermille);
+    }
+    if (message.cpuFreePermille !== 0) {
+      writer.uint32(32).uint32(message.cpuFreePermille);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Headroom {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeadroom();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.nicBitsPerSecond = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.nicFreePermille = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.diskFreePermille = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.cpuFreePermille = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Headroom {
+    return {
+      nicBitsPerSecond: isSet(object.nicBitsPerSecond)
+        ? BigInt(object.nicBitsPerSecond)
+        : isSet(object.nic_bits_per_second)
+        ? BigInt(object.nic_bits_per_second)
+        : 0n,
+      nicFreePermille: isSet(object.nicFreePermille)
+        ? globalThis.Number(object.nicFreePermille)
+        : isSet(object.nic_free_permille)
+        ? globalThis.Number(object.nic_free_permille)
+        : 0,
+      diskFreePermille: isSet(object.diskFreePermille)
+        ? globalThis.Number(object.diskFreePermille)
+        : isSet(object.disk_free_permille)
+        ? globalThis.Number(object.disk_free_permille)
+        : 0,
+      cpuFreePermille: isSet(object.cpuFreePermille)
+        ? globalThis.Number(object.cpuFreePermille)
+        : isSet(object.cpu_free_permille)
+        ? globalThis.Number(object.cpu_free_permille)
+        : 0,
+    };
+  },
+
+  toJSON(message: Headroom): unknown {
+    const obj: any = {};
+    if (message.nicBitsPerSecond !== 0n) {
+      obj.nicBitsPerSecond = message.nicBitsPerSecond.toString();
+    }
+    if (message.nicFreePermille !== 0) {
+      obj.nicFreePermille = Math.round(message.nicFreePermille);
+    }
+    if (message.diskFreePermille !== 0) {
+      obj.diskFreePermille = Math.round(message.diskFreePermille);
+    }
+    if (message.cpuFreePermille !== 0) {
+      obj.cpuFreePermille = Math.round(message.cpuFreePermille);
     }
     return obj;
   },
@@ -2126,6 +2336,10 @@ function createBaseApplianceStatus(): ApplianceStatus {
     requestHeadroom: 0,
     objectsHeld: 0,
     manifest: undefined,
+    headroom: undefined,
+    unhealthy: "",
+    safeToPowerOff: false,
+    drainedInSeconds: 0,
   };
 }
 
@@ -2157,6 +2371,18 @@ export const ApplianceStatus: MessageFns<ApplianceStatus> = {
     }
     if (message.manifest !== undefined) {
       ManifestProgress.encode(message.manifest, writer.uint32(66).fork()).join();
+    }
+    if (message.headroom !== undefined) {
+      Headroom.encode(message.headroom, writer.uint32(98).fork()).join();
+    }
+    if (message.unhealthy !== "") {
+      writer.uint32(74).string(message.unhealthy);
+    }
+    if (message.safeToPowerOff !== false) {
+      writer.uint32(80).bool(message.safeToPowerOff);
+    }
+    if (message.drainedInSeconds !== 0) {
+      writer.uint32(88).uint32(message.drainedInSeconds);
     }
     return writer;
   },
@@ -2238,6 +2464,38 @@ export const ApplianceStatus: MessageFns<ApplianceStatus> = {
             message.manifest = ManifestProgress.decode(reader, reader.uint32());
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.headroom = Headroom.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.unhealthy = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.safeToPowerOff = reader.bool();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.drainedInSeconds = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2272,6 +2530,18 @@ export const ApplianceStatus: MessageFns<ApplianceStatus> = {
         ? globalThis.Number(object.objects_held)
         : 0,
       manifest: isSet(object.manifest) ? ManifestProgress.fromJSON(object.manifest) : undefined,
+      headroom: isSet(object.headroom) ? Headroom.fromJSON(object.headroom) : undefined,
+      unhealthy: isSet(object.unhealthy) ? globalThis.String(object.unhealthy) : "",
+      safeToPowerOff: isSet(object.safeToPowerOff)
+        ? globalThis.Boolean(object.safeToPowerOff)
+        : isSet(object.safe_to_power_off)
+        ? globalThis.Boolean(object.safe_to_power_off)
+        : false,
+      drainedInSeconds: isSet(object.drainedInSeconds)
+        ? globalThis.Number(object.drainedInSeconds)
+        : isSet(object.drained_in_seconds)
+        ? globalThis.Number(object.drained_in_seconds)
+        : 0,
     };
   },
 
@@ -2300,6 +2570,195 @@ export const ApplianceStatus: MessageFns<ApplianceStatus> = {
     }
     if (message.manifest !== undefined) {
       obj.manifest = ManifestProgress.toJSON(message.manifest);
+    }
+    if (message.headroom !== undefined) {
+      obj.headroom = Headroom.toJSON(message.headroom);
+    }
+    if (message.unhealthy !== "") {
+      obj.unhealthy = message.unhealthy;
+    }
+    if (message.safeToPowerOff !== false) {
+      obj.safeToPowerOff = message.safeToPowerOff;
+    }
+    if (message.drainedInSeconds !== 0) {
+      obj.drainedInSeconds = Math.round(message.drainedInSeconds);
+    }
+    return obj;
+  },
+};
+
+function createBaseFetchRegistryRequest(): FetchRegistryRequest {
+  return { knownVersion: 0n };
+}
+
+export const FetchRegistryRequest: MessageFns<FetchRegistryRequest> = {
+  encode(message: FetchRegistryRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.knownVersion !== 0n) {
+      if (BigInt.asUintN(64, message.knownVersion) !== message.knownVersion) {
+        throw new globalThis.Error("value provided for field message.knownVersion of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.knownVersion);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchRegistryRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchRegistryRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.knownVersion = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FetchRegistryRequest {
+    return {
+      knownVersion: isSet(object.knownVersion)
+        ? BigInt(object.knownVersion)
+        : isSet(object.known_version)
+        ? BigInt(object.known_version)
+        : 0n,
+    };
+  },
+
+  toJSON(message: FetchRegistryRequest): unknown {
+    const obj: any = {};
+    if (message.knownVersion !== 0n) {
+      obj.knownVersion = message.knownVersion.toString();
+    }
+    return obj;
+  },
+};
+
+function createBaseFetchRegistryResponse(): FetchRegistryResponse {
+  return { version: 0n, whole: false, appliances: [], preserving: false };
+}
+
+export const FetchRegistryResponse: MessageFns<FetchRegistryResponse> = {
+  encode(message: FetchRegistryResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error("value provided for field message.version of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.version);
+    }
+    if (message.whole !== false) {
+      writer.uint32(16).bool(message.whole);
+    }
+    for (const v of message.appliances) {
+      ApplianceStatus.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.preserving !== false) {
+      writer.uint32(32).bool(message.preserving);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchRegistryResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchRegistryResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.whole = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.appliances.push(ApplianceStatus.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.preserving = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FetchRegistryResponse {
+    return {
+      version: isSet(object.version) ? BigInt(object.version) : 0n,
+      whole: isSet(object.whole) ? globalThis.Boolean(object.whole) : false,
+      appliances: globalThis.Array.isArray(object?.appliances)
+        ? object.appliances.map((e: any) => ApplianceStatus.fromJSON(e))
+        : [],
+      preserving: isSet(object.preserving) ? globalThis.Boolean(object.preserving) : false,
+    };
+  },
+
+  toJSON(message: FetchRegistryResponse): unknown {
+    const obj: any = {};
+    if (message.version !== 0n) {
+      obj.version = message.version.toString();
+    }
+    if (message.whole !== false) {
+      obj.whole = message.whole;
+    }
+    if (message.appliances?.length) {
+      obj.appliances = message.appliances.map((e) => ApplianceStatus.toJSON(e));
+    }
+    if (message.preserving !== false) {
+      obj.preserving = message.preserving;
     }
     return obj;
   },
@@ -2368,6 +2827,17 @@ export const FleetServiceService = {
       Buffer.from(ListAppliancesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListAppliancesResponse => ListAppliancesResponse.decode(value),
   },
+  /** What has changed in the fleet since the version the caller knows. For those who ask often: players' gateways, consoles. */
+  fetchRegistry: {
+    path: "/millrace.fleet.v1.FleetService/FetchRegistry" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FetchRegistryRequest): Buffer => Buffer.from(FetchRegistryRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FetchRegistryRequest => FetchRegistryRequest.decode(value),
+    responseSerialize: (value: FetchRegistryResponse): Buffer =>
+      Buffer.from(FetchRegistryResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FetchRegistryResponse => FetchRegistryResponse.decode(value),
+  },
 } as const;
 
 export interface FleetServiceServer extends UntypedServiceImplementation {
@@ -2388,6 +2858,8 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
   revokeSession: handleUnaryCall<RevokeSessionRequest, RevokeSessionResponse>;
   /** The fleet as the control plane sees it now, Offline appliances included. */
   listAppliances: handleUnaryCall<ListAppliancesRequest, ListAppliancesResponse>;
+  /** What has changed in the fleet since the version the caller knows. For those who ask often: players' gateways, consoles. */
+  fetchRegistry: handleUnaryCall<FetchRegistryRequest, FetchRegistryResponse>;
 }
 
 export interface FleetServiceClient extends Client {
@@ -2477,6 +2949,22 @@ export interface FleetServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListAppliancesResponse) => void,
+  ): ClientUnaryCall;
+  /** What has changed in the fleet since the version the caller knows. For those who ask often: players' gateways, consoles. */
+  fetchRegistry(
+    request: FetchRegistryRequest,
+    callback: (error: ServiceError | null, response: FetchRegistryResponse) => void,
+  ): ClientUnaryCall;
+  fetchRegistry(
+    request: FetchRegistryRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: FetchRegistryResponse) => void,
+  ): ClientUnaryCall;
+  fetchRegistry(
+    request: FetchRegistryRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: FetchRegistryResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -100,14 +100,30 @@ export interface SubscribeRequest {
   couponId: string;
 }
 
+export interface SubscribeResponse {
+  subscription: Subscription | undefined;
+}
+
 export interface ChangePlanRequest {
   planId: string;
+}
+
+export interface ChangePlanResponse {
+  subscription: Subscription | undefined;
 }
 
 export interface PauseRequest {
 }
 
+export interface PauseResponse {
+  subscription: Subscription | undefined;
+}
+
 export interface ResumeRequest {
+}
+
+export interface ResumeResponse {
+  subscription: Subscription | undefined;
 }
 
 export interface CancelRequest {
@@ -116,7 +132,7 @@ export interface CancelRequest {
   keep: boolean;
 }
 
-export interface SubscriptionResponse {
+export interface CancelResponse {
   subscription: Subscription | undefined;
 }
 
@@ -1493,6 +1509,64 @@ export const SubscribeRequest: MessageFns<SubscribeRequest> = {
   },
 };
 
+function createBaseSubscribeResponse(): SubscribeResponse {
+  return { subscription: undefined };
+}
+
+export const SubscribeResponse: MessageFns<SubscribeResponse> = {
+  encode(message: SubscribeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.subscription !== undefined) {
+      Subscription.encode(message.subscription, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SubscribeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSubscribeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.subscription = Subscription.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SubscribeResponse {
+    return { subscription: isSet(object.subscription) ? Subscription.fromJSON(object.subscription) : undefined };
+  },
+
+  toJSON(message: SubscribeResponse): unknown {
+    const obj: any = {};
+    if (message.subscription !== undefined) {
+      obj.subscription = Subscription.toJSON(message.subscription);
+    }
+    return obj;
+  },
+};
+
 function createBaseChangePlanRequest(): ChangePlanRequest {
   return { planId: "" };
 }
@@ -1557,6 +1631,64 @@ export const ChangePlanRequest: MessageFns<ChangePlanRequest> = {
   },
 };
 
+function createBaseChangePlanResponse(): ChangePlanResponse {
+  return { subscription: undefined };
+}
+
+export const ChangePlanResponse: MessageFns<ChangePlanResponse> = {
+  encode(message: ChangePlanResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.subscription !== undefined) {
+      Subscription.encode(message.subscription, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangePlanResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangePlanResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.subscription = Subscription.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ChangePlanResponse {
+    return { subscription: isSet(object.subscription) ? Subscription.fromJSON(object.subscription) : undefined };
+  },
+
+  toJSON(message: ChangePlanResponse): unknown {
+    const obj: any = {};
+    if (message.subscription !== undefined) {
+      obj.subscription = Subscription.toJSON(message.subscription);
+    }
+    return obj;
+  },
+};
+
 function createBasePauseRequest(): PauseRequest {
   return {};
 }
@@ -1601,6 +1733,64 @@ export const PauseRequest: MessageFns<PauseRequest> = {
   },
 };
 
+function createBasePauseResponse(): PauseResponse {
+  return { subscription: undefined };
+}
+
+export const PauseResponse: MessageFns<PauseResponse> = {
+  encode(message: PauseResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.subscription !== undefined) {
+      Subscription.encode(message.subscription, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PauseResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePauseResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.subscription = Subscription.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PauseResponse {
+    return { subscription: isSet(object.subscription) ? Subscription.fromJSON(object.subscription) : undefined };
+  },
+
+  toJSON(message: PauseResponse): unknown {
+    const obj: any = {};
+    if (message.subscription !== undefined) {
+      obj.subscription = Subscription.toJSON(message.subscription);
+    }
+    return obj;
+  },
+};
+
 function createBaseResumeRequest(): ResumeRequest {
   return {};
 }
@@ -1641,6 +1831,64 @@ export const ResumeRequest: MessageFns<ResumeRequest> = {
 
   toJSON(_: ResumeRequest): unknown {
     const obj: any = {};
+    return obj;
+  },
+};
+
+function createBaseResumeResponse(): ResumeResponse {
+  return { subscription: undefined };
+}
+
+export const ResumeResponse: MessageFns<ResumeResponse> = {
+  encode(message: ResumeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.subscription !== undefined) {
+      Subscription.encode(message.subscription, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResumeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResumeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.subscription = Subscription.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResumeResponse {
+    return { subscription: isSet(object.subscription) ? Subscription.fromJSON(object.subscription) : undefined };
+  },
+
+  toJSON(message: ResumeResponse): unknown {
+    const obj: any = {};
+    if (message.subscription !== undefined) {
+      obj.subscription = Subscription.toJSON(message.subscription);
+    }
     return obj;
   },
 };
@@ -1724,19 +1972,19 @@ export const CancelRequest: MessageFns<CancelRequest> = {
   },
 };
 
-function createBaseSubscriptionResponse(): SubscriptionResponse {
+function createBaseCancelResponse(): CancelResponse {
   return { subscription: undefined };
 }
 
-export const SubscriptionResponse: MessageFns<SubscriptionResponse> = {
-  encode(message: SubscriptionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const CancelResponse: MessageFns<CancelResponse> = {
+  encode(message: CancelResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.subscription !== undefined) {
       Subscription.encode(message.subscription, writer.uint32(10).fork()).join();
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): SubscriptionResponse {
+  decode(input: BinaryReader | Uint8Array, length?: number): CancelResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -1745,7 +1993,7 @@ export const SubscriptionResponse: MessageFns<SubscriptionResponse> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseSubscriptionResponse();
+      const message = createBaseCancelResponse();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -1769,11 +2017,11 @@ export const SubscriptionResponse: MessageFns<SubscriptionResponse> = {
     }
   },
 
-  fromJSON(object: any): SubscriptionResponse {
+  fromJSON(object: any): CancelResponse {
     return { subscription: isSet(object.subscription) ? Subscription.fromJSON(object.subscription) : undefined };
   },
 
-  toJSON(message: SubscriptionResponse): unknown {
+  toJSON(message: CancelResponse): unknown {
     const obj: any = {};
     if (message.subscription !== undefined) {
       obj.subscription = Subscription.toJSON(message.subscription);
@@ -3654,9 +3902,8 @@ export const BillingServiceService = {
     responseStream: false as const,
     requestSerialize: (value: SubscribeRequest): Buffer => Buffer.from(SubscribeRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): SubscribeRequest => SubscribeRequest.decode(value),
-    responseSerialize: (value: SubscriptionResponse): Buffer =>
-      Buffer.from(SubscriptionResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): SubscriptionResponse => SubscriptionResponse.decode(value),
+    responseSerialize: (value: SubscribeResponse): Buffer => Buffer.from(SubscribeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SubscribeResponse => SubscribeResponse.decode(value),
   },
   /** At once, with what is left of the old plan given back and the same time charged at the new price. */
   changePlan: {
@@ -3665,9 +3912,8 @@ export const BillingServiceService = {
     responseStream: false as const,
     requestSerialize: (value: ChangePlanRequest): Buffer => Buffer.from(ChangePlanRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): ChangePlanRequest => ChangePlanRequest.decode(value),
-    responseSerialize: (value: SubscriptionResponse): Buffer =>
-      Buffer.from(SubscriptionResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): SubscriptionResponse => SubscriptionResponse.decode(value),
+    responseSerialize: (value: ChangePlanResponse): Buffer => Buffer.from(ChangePlanResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ChangePlanResponse => ChangePlanResponse.decode(value),
   },
   pause: {
     path: "/millrace.billing.v1.BillingService/Pause" as const,
@@ -3675,9 +3921,8 @@ export const BillingServiceService = {
     responseStream: false as const,
     requestSerialize: (value: PauseRequest): Buffer => Buffer.from(PauseRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): PauseRequest => PauseRequest.decode(value),
-    responseSerialize: (value: SubscriptionResponse): Buffer =>
-      Buffer.from(SubscriptionResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): SubscriptionResponse => SubscriptionResponse.decode(value),
+    responseSerialize: (value: PauseResponse): Buffer => Buffer.from(PauseResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PauseResponse => PauseResponse.decode(value),
   },
   resume: {
     path: "/millrace.billing.v1.BillingService/Resume" as const,
@@ -3685,9 +3930,8 @@ export const BillingServiceService = {
     responseStream: false as const,
     requestSerialize: (value: ResumeRequest): Buffer => Buffer.from(ResumeRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): ResumeRequest => ResumeRequest.decode(value),
-    responseSerialize: (value: SubscriptionResponse): Buffer =>
-      Buffer.from(SubscriptionResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): SubscriptionResponse => SubscriptionResponse.decode(value),
+    responseSerialize: (value: ResumeResponse): Buffer => Buffer.from(ResumeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResumeResponse => ResumeResponse.decode(value),
   },
   /** At the end of what is paid for, or at once; or takes back a cancellation that has not come. */
   cancel: {
@@ -3696,9 +3940,8 @@ export const BillingServiceService = {
     responseStream: false as const,
     requestSerialize: (value: CancelRequest): Buffer => Buffer.from(CancelRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): CancelRequest => CancelRequest.decode(value),
-    responseSerialize: (value: SubscriptionResponse): Buffer =>
-      Buffer.from(SubscriptionResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): SubscriptionResponse => SubscriptionResponse.decode(value),
+    responseSerialize: (value: CancelResponse): Buffer => Buffer.from(CancelResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CancelResponse => CancelResponse.decode(value),
   },
   getBilling: {
     path: "/millrace.billing.v1.BillingService/GetBilling" as const,
@@ -3808,13 +4051,13 @@ export interface BillingServiceServer extends UntypedServiceImplementation {
   /** Where the account is billed, and the provider's token of its card. */
   setBillingAccount: handleUnaryCall<SetBillingAccountRequest, SetBillingAccountResponse>;
   /** Charges the first period at once, unless there is a trial. "payment-declined" when that fails: then there is no subscription. */
-  subscribe: handleUnaryCall<SubscribeRequest, SubscriptionResponse>;
+  subscribe: handleUnaryCall<SubscribeRequest, SubscribeResponse>;
   /** At once, with what is left of the old plan given back and the same time charged at the new price. */
-  changePlan: handleUnaryCall<ChangePlanRequest, SubscriptionResponse>;
-  pause: handleUnaryCall<PauseRequest, SubscriptionResponse>;
-  resume: handleUnaryCall<ResumeRequest, SubscriptionResponse>;
+  changePlan: handleUnaryCall<ChangePlanRequest, ChangePlanResponse>;
+  pause: handleUnaryCall<PauseRequest, PauseResponse>;
+  resume: handleUnaryCall<ResumeRequest, ResumeResponse>;
   /** At the end of what is paid for, or at once; or takes back a cancellation that has not come. */
-  cancel: handleUnaryCall<CancelRequest, SubscriptionResponse>;
+  cancel: handleUnaryCall<CancelRequest, CancelResponse>;
   getBilling: handleUnaryCall<GetBillingRequest, GetBillingResponse>;
   /** Newest first. */
   listInvoices: handleUnaryCall<ListInvoicesRequest, ListInvoicesResponse>;
@@ -3868,80 +4111,80 @@ export interface BillingServiceClient extends Client {
   /** Charges the first period at once, unless there is a trial. "payment-declined" when that fails: then there is no subscription. */
   subscribe(
     request: SubscribeRequest,
-    callback: (error: ServiceError | null, response: SubscriptionResponse) => void,
+    callback: (error: ServiceError | null, response: SubscribeResponse) => void,
   ): ClientUnaryCall;
   subscribe(
     request: SubscribeRequest,
     metadata: Metadata,
-    callback: (error: ServiceError | null, response: SubscriptionResponse) => void,
+    callback: (error: ServiceError | null, response: SubscribeResponse) => void,
   ): ClientUnaryCall;
   subscribe(
     request: SubscribeRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: SubscriptionResponse) => void,
+    callback: (error: ServiceError | null, response: SubscribeResponse) => void,
   ): ClientUnaryCall;
   /** At once, with what is left of the old plan given back and the same time charged at the new price. */
   changePlan(
     request: ChangePlanRequest,
-    callback: (error: ServiceError | null, response: SubscriptionResponse) => void,
+    callback: (error: ServiceError | null, response: ChangePlanResponse) => void,
   ): ClientUnaryCall;
   changePlan(
     request: ChangePlanRequest,
     metadata: Metadata,
-    callback: (error: ServiceError | null, response: SubscriptionResponse) => void,
+    callback: (error: ServiceError | null, response: ChangePlanResponse) => void,
   ): ClientUnaryCall;
   changePlan(
     request: ChangePlanRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: SubscriptionResponse) => void,
+    callback: (error: ServiceError | null, response: ChangePlanResponse) => void,
   ): ClientUnaryCall;
   pause(
     request: PauseRequest,
-    callback: (error: ServiceError | null, response: SubscriptionResponse) => void,
+    callback: (error: ServiceError | null, response: PauseResponse) => void,
   ): ClientUnaryCall;
   pause(
     request: PauseRequest,
     metadata: Metadata,
-    callback: (error: ServiceError | null, response: SubscriptionResponse) => void,
+    callback: (error: ServiceError | null, response: PauseResponse) => void,
   ): ClientUnaryCall;
   pause(
     request: PauseRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: SubscriptionResponse) => void,
+    callback: (error: ServiceError | null, response: PauseResponse) => void,
   ): ClientUnaryCall;
   resume(
     request: ResumeRequest,
-    callback: (error: ServiceError | null, response: SubscriptionResponse) => void,
+    callback: (error: ServiceError | null, response: ResumeResponse) => void,
   ): ClientUnaryCall;
   resume(
     request: ResumeRequest,
     metadata: Metadata,
-    callback: (error: ServiceError | null, response: SubscriptionResponse) => void,
+    callback: (error: ServiceError | null, response: ResumeResponse) => void,
   ): ClientUnaryCall;
   resume(
     request: ResumeRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: SubscriptionResponse) => void,
+    callback: (error: ServiceError | null, response: ResumeResponse) => void,
   ): ClientUnaryCall;
   /** At the end of what is paid for, or at once; or takes back a cancellation that has not come. */
   cancel(
     request: CancelRequest,
-    callback: (error: ServiceError | null, response: SubscriptionResponse) => void,
+    callback: (error: ServiceError | null, response: CancelResponse) => void,
   ): ClientUnaryCall;
   cancel(
     request: CancelRequest,
     metadata: Metadata,
-    callback: (error: ServiceError | null, response: SubscriptionResponse) => void,
+    callback: (error: ServiceError | null, response: CancelResponse) => void,
   ): ClientUnaryCall;
   cancel(
     request: CancelRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: SubscriptionResponse) => void,
+    callback: (error: ServiceError | null, response: CancelResponse) => void,
   ): ClientUnaryCall;
   getBilling(
     request: GetBillingRequest,

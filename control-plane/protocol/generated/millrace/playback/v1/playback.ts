@@ -40,6 +40,8 @@ export interface StartPlaybackResponse {
   /** Best first. */
   urls: PlaybackUrl[];
   rejected: RejectedAppliance[];
+  /** Names this playback to SteerContent. */
+  steeringSession: string;
   /** Where billing is required: the stream's slot, kept by BillingService.KeepStream until it expires. Empty otherwise. */
   streamId: string;
   streamExpiresAtUnixMs: bigint;
@@ -273,6 +275,7 @@ function createBaseStartPlaybackResponse(): StartPlaybackResponse {
     durationSeconds: 0,
     urls: [],
     rejected: [],
+    steeringSession: "",
     streamId: "",
     streamExpiresAtUnixMs: 0n,
     heightMax: 0,
@@ -295,6 +298,9 @@ export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
     }
     for (const v of message.rejected) {
       RejectedAppliance.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.steeringSession !== "") {
+      writer.uint32(74).string(message.steeringSession);
     }
     if (message.streamId !== "") {
       writer.uint32(50).string(message.streamId);
@@ -364,6 +370,14 @@ export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
             message.rejected.push(RejectedAppliance.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.steeringSession = reader.string();
+            continue;
+          }
           case 6: {
             if (tag !== 50) {
               break;
@@ -417,6 +431,11 @@ export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
       rejected: globalThis.Array.isArray(object?.rejected)
         ? object.rejected.map((e: any) => RejectedAppliance.fromJSON(e))
         : [],
+      steeringSession: isSet(object.steeringSession)
+        ? globalThis.String(object.steeringSession)
+        : isSet(object.steering_session)
+        ? globalThis.String(object.steering_session)
+        : "",
       streamId: isSet(object.streamId)
         ? globalThis.String(object.streamId)
         : isSet(object.stream_id)
@@ -451,6 +470,9 @@ export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
     }
     if (message.rejected?.length) {
       obj.rejected = message.rejected.map((e) => RejectedAppliance.toJSON(e));
+    }
+    if (message.steeringSession !== "") {
+      obj.steeringSession = message.steeringSession;
     }
     if (message.streamId !== "") {
       obj.streamId = message.streamId;

@@ -110,6 +110,12 @@ export interface RankAppliancesRequest {
   clientAddress: string;
   /** Every path that will be played; an appliance "holds" when it holds all of them whole. */
   paths: string[];
+  /** Look at every appliance, for a person who wants to know; else the search ends at the sites that have enough. */
+  everyBox: boolean;
+  /** Reserve for this session at the first appliance, in place of what it had reserved; empty: reserve nothing. */
+  sessionId: string;
+  /** What the player needs on average; 0 = the control plane's setting. */
+  bitsPerSecond: bigint;
 }
 
 export interface RankedAppliance {
@@ -117,7 +123,7 @@ export interface RankedAppliance {
   siteId: string;
   dataUrl: string;
   holds: Holds;
-  /** Why it stands where it stands, for a person. */
+  /** Why it stands where it stands, for a person; empty unless `every_box` is asked for. */
   reason: string;
 }
 
@@ -140,8 +146,44 @@ export interface RankAppliancesResponse {
   matchedPrefix: string;
 }
 
+export interface ReleaseSessionRequest {
+  sessionId: string;
+}
+
+export interface ReleaseSessionResponse {
+  /** False when it had reserved nothing here, or no longer. */
+  released: boolean;
+}
+
+export interface SteerContentRequest {
+  /** As StartPlayback gave it, signed. */
+  session: string;
+  clientAddress: string;
+  /** Where the player plays; empty before it does. */
+  pathwayId: string;
+  /** What it has measured there; 0 = not told. */
+  throughputBitsPerSecond: bigint;
+}
+
+export interface Pathway {
+  /** The appliance's id. */
+  pathwayId: string;
+  siteId: string;
+  dataUrl: string;
+}
+
+export interface SteerContentResponse {
+  /** Best first. */
+  pathways: Pathway[];
+  /** After so long the player should ask again. */
+  ttlSeconds: number;
+  /** Paths of the title's entry documents; empty where it has none. */
+  hlsPath: string;
+  dashPath: string;
+}
+
 function createBaseRankAppliancesRequest(): RankAppliancesRequest {
-  return { clientAddress: "", paths: [] };
+  return { clientAddress: "", paths: [], everyBox: false, sessionId: "", bitsPerSecond: 0n };
 }
 
 export const RankAppliancesRequest: MessageFns<RankAppliancesRequest> = {
@@ -151,6 +193,18 @@ export const RankAppliancesRequest: MessageFns<RankAppliancesRequest> = {
     }
     for (const v of message.paths) {
       writer.uint32(18).string(v!);
+    }
+    if (message.everyBox !== false) {
+      writer.uint32(24).bool(message.everyBox);
+    }
+    if (message.sessionId !== "") {
+      writer.uint32(34).string(message.sessionId);
+    }
+    if (message.bitsPerSecond !== 0n) {
+      if (BigInt.asUintN(64, message.bitsPerSecond) !== message.bitsPerSecond) {
+        throw new globalThis.Error("value provided for field message.bitsPerSecond of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.bitsPerSecond);
     }
     return writer;
   },
@@ -184,6 +238,30 @@ export const RankAppliancesRequest: MessageFns<RankAppliancesRequest> = {
             message.paths.push(reader.string());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.everyBox = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sessionId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bitsPerSecond = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -204,6 +282,21 @@ export const RankAppliancesRequest: MessageFns<RankAppliancesRequest> = {
         ? globalThis.String(object.client_address)
         : "",
       paths: globalThis.Array.isArray(object?.paths) ? object.paths.map((e: any) => globalThis.String(e)) : [],
+      everyBox: isSet(object.everyBox)
+        ? globalThis.Boolean(object.everyBox)
+        : isSet(object.every_box)
+        ? globalThis.Boolean(object.every_box)
+        : false,
+      sessionId: isSet(object.sessionId)
+        ? globalThis.String(object.sessionId)
+        : isSet(object.session_id)
+        ? globalThis.String(object.session_id)
+        : "",
+      bitsPerSecond: isSet(object.bitsPerSecond)
+        ? BigInt(object.bitsPerSecond)
+        : isSet(object.bits_per_second)
+        ? BigInt(object.bits_per_second)
+        : 0n,
     };
   },
 
@@ -214,6 +307,15 @@ export const RankAppliancesRequest: MessageFns<RankAppliancesRequest> = {
     }
     if (message.paths?.length) {
       obj.paths = message.paths;
+    }
+    if (message.everyBox !== false) {
+      obj.everyBox = message.everyBox;
+    }
+    if (message.sessionId !== "") {
+      obj.sessionId = message.sessionId;
+    }
+    if (message.bitsPerSecond !== 0n) {
+      obj.bitsPerSecond = message.bitsPerSecond.toString();
     }
     return obj;
   },
@@ -562,6 +664,467 @@ export const RankAppliancesResponse: MessageFns<RankAppliancesResponse> = {
   },
 };
 
+function createBaseReleaseSessionRequest(): ReleaseSessionRequest {
+  return { sessionId: "" };
+}
+
+export const ReleaseSessionRequest: MessageFns<ReleaseSessionRequest> = {
+  encode(message: ReleaseSessionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sessionId !== "") {
+      writer.uint32(10).string(message.sessionId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseSessionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReleaseSessionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sessionId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReleaseSessionRequest {
+    return {
+      sessionId: isSet(object.sessionId)
+        ? globalThis.String(object.sessionId)
+        : isSet(object.session_id)
+        ? globalThis.String(object.session_id)
+        : "",
+    };
+  },
+
+  toJSON(message: ReleaseSessionRequest): unknown {
+    const obj: any = {};
+    if (message.sessionId !== "") {
+      obj.sessionId = message.sessionId;
+    }
+    return obj;
+  },
+};
+
+function createBaseReleaseSessionResponse(): ReleaseSessionResponse {
+  return { released: false };
+}
+
+export const ReleaseSessionResponse: MessageFns<ReleaseSessionResponse> = {
+  encode(message: ReleaseSessionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.released !== false) {
+      writer.uint32(8).bool(message.released);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseSessionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReleaseSessionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.released = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReleaseSessionResponse {
+    return { released: isSet(object.released) ? globalThis.Boolean(object.released) : false };
+  },
+
+  toJSON(message: ReleaseSessionResponse): unknown {
+    const obj: any = {};
+    if (message.released !== false) {
+      obj.released = message.released;
+    }
+    return obj;
+  },
+};
+
+function createBaseSteerContentRequest(): SteerContentRequest {
+  return { session: "", clientAddress: "", pathwayId: "", throughputBitsPerSecond: 0n };
+}
+
+export const SteerContentRequest: MessageFns<SteerContentRequest> = {
+  encode(message: SteerContentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.session !== "") {
+      writer.uint32(10).string(message.session);
+    }
+    if (message.clientAddress !== "") {
+      writer.uint32(18).string(message.clientAddress);
+    }
+    if (message.pathwayId !== "") {
+      writer.uint32(26).string(message.pathwayId);
+    }
+    if (message.throughputBitsPerSecond !== 0n) {
+      if (BigInt.asUintN(64, message.throughputBitsPerSecond) !== message.throughputBitsPerSecond) {
+        throw new globalThis.Error("value provided for field message.throughputBitsPerSecond of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.throughputBitsPerSecond);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SteerContentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSteerContentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.session = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.clientAddress = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pathwayId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.throughputBitsPerSecond = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SteerContentRequest {
+    return {
+      session: isSet(object.session) ? globalThis.String(object.session) : "",
+      clientAddress: isSet(object.clientAddress)
+        ? globalThis.String(object.clientAddress)
+        : isSet(object.client_address)
+        ? globalThis.String(object.client_address)
+        : "",
+      pathwayId: isSet(object.pathwayId)
+        ? globalThis.String(object.pathwayId)
+        : isSet(object.pathway_id)
+        ? globalThis.String(object.pathway_id)
+        : "",
+      throughputBitsPerSecond: isSet(object.throughputBitsPerSecond)
+        ? BigInt(object.throughputBitsPerSecond)
+        : isSet(object.throughput_bits_per_second)
+        ? BigInt(object.throughput_bits_per_second)
+        : 0n,
+    };
+  },
+
+  toJSON(message: SteerContentRequest): unknown {
+    const obj: any = {};
+    if (message.session !== "") {
+      obj.session = message.session;
+    }
+    if (message.clientAddress !== "") {
+      obj.clientAddress = message.clientAddress;
+    }
+    if (message.pathwayId !== "") {
+      obj.pathwayId = message.pathwayId;
+    }
+    if (message.throughputBitsPerSecond !== 0n) {
+      obj.throughputBitsPerSecond = message.throughputBitsPerSecond.toString();
+    }
+    return obj;
+  },
+};
+
+function createBasePathway(): Pathway {
+  return { pathwayId: "", siteId: "", dataUrl: "" };
+}
+
+export const Pathway: MessageFns<Pathway> = {
+  encode(message: Pathway, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pathwayId !== "") {
+      writer.uint32(10).string(message.pathwayId);
+    }
+    if (message.siteId !== "") {
+      writer.uint32(18).string(message.siteId);
+    }
+    if (message.dataUrl !== "") {
+      writer.uint32(26).string(message.dataUrl);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Pathway {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePathway();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pathwayId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.siteId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.dataUrl = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Pathway {
+    return {
+      pathwayId: isSet(object.pathwayId)
+        ? globalThis.String(object.pathwayId)
+        : isSet(object.pathway_id)
+        ? globalThis.String(object.pathway_id)
+        : "",
+      siteId: isSet(object.siteId)
+        ? globalThis.String(object.siteId)
+        : isSet(object.site_id)
+        ? globalThis.String(object.site_id)
+        : "",
+      dataUrl: isSet(object.dataUrl)
+        ? globalThis.String(object.dataUrl)
+        : isSet(object.data_url)
+        ? globalThis.String(object.data_url)
+        : "",
+    };
+  },
+
+  toJSON(message: Pathway): unknown {
+    const obj: any = {};
+    if (message.pathwayId !== "") {
+      obj.pathwayId = message.pathwayId;
+    }
+    if (message.siteId !== "") {
+      obj.siteId = message.siteId;
+    }
+    if (message.dataUrl !== "") {
+      obj.dataUrl = message.dataUrl;
+    }
+    return obj;
+  },
+};
+
+function createBaseSteerContentResponse(): SteerContentResponse {
+  return { pathways: [], ttlSeconds: 0, hlsPath: "", dashPath: "" };
+}
+
+export const SteerContentResponse: MessageFns<SteerContentResponse> = {
+  encode(message: SteerContentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.pathways) {
+      Pathway.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.ttlSeconds !== 0) {
+      writer.uint32(16).uint32(message.ttlSeconds);
+    }
+    if (message.hlsPath !== "") {
+      writer.uint32(26).string(message.hlsPath);
+    }
+    if (message.dashPath !== "") {
+      writer.uint32(34).string(message.dashPath);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SteerContentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSteerContentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pathways.push(Pathway.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ttlSeconds = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.hlsPath = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.dashPath = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SteerContentResponse {
+    return {
+      pathways: globalThis.Array.isArray(object?.pathways) ? object.pathways.map((e: any) => Pathway.fromJSON(e)) : [],
+      ttlSeconds: isSet(object.ttlSeconds)
+        ? globalThis.Number(object.ttlSeconds)
+        : isSet(object.ttl_seconds)
+        ? globalThis.Number(object.ttl_seconds)
+        : 0,
+      hlsPath: isSet(object.hlsPath)
+        ? globalThis.String(object.hlsPath)
+        : isSet(object.hls_path)
+        ? globalThis.String(object.hls_path)
+        : "",
+      dashPath: isSet(object.dashPath)
+        ? globalThis.String(object.dashPath)
+        : isSet(object.dash_path)
+        ? globalThis.String(object.dash_path)
+        : "",
+    };
+  },
+
+  toJSON(message: SteerContentResponse): unknown {
+    const obj: any = {};
+    if (message.pathways?.length) {
+      obj.pathways = message.pathways.map((e) => Pathway.toJSON(e));
+    }
+    if (message.ttlSeconds !== 0) {
+      obj.ttlSeconds = Math.round(message.ttlSeconds);
+    }
+    if (message.hlsPath !== "") {
+      obj.hlsPath = message.hlsPath;
+    }
+    if (message.dashPath !== "") {
+      obj.dashPath = message.dashPath;
+    }
+    return obj;
+  },
+};
+
 export type SteeringServiceService = typeof SteeringServiceService;
 export const SteeringServiceService = {
   /** Ranks the appliances for one client and one object, with a reason for each that was passed over. */
@@ -576,11 +1139,38 @@ export const SteeringServiceService = {
       Buffer.from(RankAppliancesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RankAppliancesResponse => RankAppliancesResponse.decode(value),
   },
+  /** Gives back what RankAppliances reserved for a session. */
+  releaseSession: {
+    path: "/millrace.steering.v1.SteeringService/ReleaseSession" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReleaseSessionRequest): Buffer =>
+      Buffer.from(ReleaseSessionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReleaseSessionRequest => ReleaseSessionRequest.decode(value),
+    responseSerialize: (value: ReleaseSessionResponse): Buffer =>
+      Buffer.from(ReleaseSessionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReleaseSessionResponse => ReleaseSessionResponse.decode(value),
+  },
+  /** Where a session should play now: asked by players again and again (HLS and DASH Content Steering). Renews its reservation. */
+  steerContent: {
+    path: "/millrace.steering.v1.SteeringService/SteerContent" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SteerContentRequest): Buffer => Buffer.from(SteerContentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SteerContentRequest => SteerContentRequest.decode(value),
+    responseSerialize: (value: SteerContentResponse): Buffer =>
+      Buffer.from(SteerContentResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SteerContentResponse => SteerContentResponse.decode(value),
+  },
 } as const;
 
 export interface SteeringServiceServer extends UntypedServiceImplementation {
   /** Ranks the appliances for one client and one object, with a reason for each that was passed over. */
   rankAppliances: handleUnaryCall<RankAppliancesRequest, RankAppliancesResponse>;
+  /** Gives back what RankAppliances reserved for a session. */
+  releaseSession: handleUnaryCall<ReleaseSessionRequest, ReleaseSessionResponse>;
+  /** Where a session should play now: asked by players again and again (HLS and DASH Content Steering). Renews its reservation. */
+  steerContent: handleUnaryCall<SteerContentRequest, SteerContentResponse>;
 }
 
 export interface SteeringServiceClient extends Client {
@@ -599,6 +1189,38 @@ export interface SteeringServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RankAppliancesResponse) => void,
+  ): ClientUnaryCall;
+  /** Gives back what RankAppliances reserved for a session. */
+  releaseSession(
+    request: ReleaseSessionRequest,
+    callback: (error: ServiceError | null, response: ReleaseSessionResponse) => void,
+  ): ClientUnaryCall;
+  releaseSession(
+    request: ReleaseSessionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReleaseSessionResponse) => void,
+  ): ClientUnaryCall;
+  releaseSession(
+    request: ReleaseSessionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReleaseSessionResponse) => void,
+  ): ClientUnaryCall;
+  /** Where a session should play now: asked by players again and again (HLS and DASH Content Steering). Renews its reservation. */
+  steerContent(
+    request: SteerContentRequest,
+    callback: (error: ServiceError | null, response: SteerContentResponse) => void,
+  ): ClientUnaryCall;
+  steerContent(
+    request: SteerContentRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SteerContentResponse) => void,
+  ): ClientUnaryCall;
+  steerContent(
+    request: SteerContentRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SteerContentResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -13,6 +13,7 @@ import { FillServiceClient } from "../../fill-protocol/generated/millrace/fill/v
 import { ApplianceRole, ApplianceState, FleetServiceClient } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { makeApiRoutes } from "./api-routes.js";
 import { makeBillingRoutes } from "./billing-routes.js";
+import { makeContentSteeringRoutes } from "./content-steering-routes.js";
 import type { Route } from "./http-app.js";
 import { KeptPlaybacks } from "./kept-playbacks.js";
 import { makeLoginRoutes } from "./login-routes.js";
@@ -61,6 +62,7 @@ test("every route of the API is in the document, and nothing else is", () => {
   const routes = new Map<string, Route>([
     ...pages,
     ...makeApiRoutes({ calls, metrics, keptPlaybacks, services: () => [], copies: () => [] }),
+    ...makeContentSteeringRoutes(calls),
     ...makeLoginRoutes(calls),
     ...makeBillingRoutes(calls),
   ]);
@@ -155,6 +157,8 @@ async function joinFleet(): Promise<void> {
     disks: [],
     requestHeadroom: 100,
     fillHeadroom: 100,
+    headroom: undefined,
+    sentAtUnixMs: 0n,
     manifest: undefined,
     holdingsSequence: 1n,
   };

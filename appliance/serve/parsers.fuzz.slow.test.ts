@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { makeFillToken, parseFillToken } from "../../fill-protocol/fill-token.js";
 import { makePlaybackToken, parsePlaybackToken } from "../../fill-protocol/playback-token.js";
 import type { ObjectRecord } from "../object.js";
 import { decideResponse } from "./decide-response.js";
 import { parseByteRanges } from "./parse-byte-ranges.js";
+import { parseCmcd, resolveNextPath } from "./parse-cmcd.js";
 import { parseObjectPath } from "./parse-object-path.js";
 
 // Over a million inputs that are nearly right: pieces of real headers, cut, doubled, joined and with a character changed.
@@ -140,5 +142,43 @@ test(`fuzz: parseObjectPath() gives no path with a part that goes up (seed ${see
   fuzz(["/", "..", ".", "%2e", "%2f", "%5c", "a", "ü", "%c3%bc", "%", "\\", "%00", "~"], (text) => {
     const path = parseObjectPath(`/${text}`);
     if (path !== undefined) assert.ok(path.split("/").every((part) => part !== "" && part !== "." && part !== ".."));
+  });
+});
+
+const fillToken = makeFillToken({ expiresUnixS: 1, applianceId: "a" }, { id: "k1", secret: "secret" });
+
+test(`fuzz: parseFillToken() throws at nothing, and takes none but the token itself (seed ${seed})`, () => {
+  const pieces = [...fillToken.split("."), ".", fillToken, Buffer.from('{"e":1,"a":{}}').toString("base64url"), "k1", "{}", "%2e", "="];
+  fuzz(pieces, (text) => {
+    const parsed = parseFillToken(text);
+    if (parsed?.isSignedWith("secret")) assert.deepEqual(parsed.claims, { expiresUnixS: 1, applianceId: "a" });
+  });
+});
+
+test(`fuzz: parseCmcd() and resolveNextPath() throw at nothing and leave no host (seed ${seed})`, () => {
+  const pieces = [
+    'nor="',
+    "..%2Fv.m4s",
+    '"',
+    ",",
+    'nrr="0-99"',
+    "bs",
+    "rtp=12000",
+    'sid="',
+    "\\",
+    '\\"',
+    "=",
+    "com.x-y",
+    " ",
+    "%",
+    "http:",
+    "//",
+    "v=1",
+  ];
+  fuzz(pieces, (text) => {
+    const cmcd = parseCmcd(text);
+    if (cmcd?.sessionId !== undefined) assert.ok(cmcd.sessionId.length > 0 && cmcd.sessionId.length <= 64);
+    resolveNextPath("films/a/1.m4s", cmcd?.nextObject);
+    resolveNextPath("films/a/1.m4s", text);
   });
 });

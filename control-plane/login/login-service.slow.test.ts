@@ -1,41 +1,19 @@
 // What login promises, over gRPC, on both databases.
 import assert from "node:assert/strict";
 import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from "jose";
-import { eachStoreUrl, theRedis } from "../../tests/support/each-store.js";
+import { eachLogin } from "../../tests/support/each-login.js";
 import {
   codeOf,
   goodPassword,
   mailedToken,
   mailsTo,
   makeAccount,
-  openLoginControlPlane,
   signIn,
   signInRequest,
   type LoginControlPlane,
-  type OpenOptions,
 } from "../../tests/support/login-client.js";
 import { waitUntil } from "../../tests/support/wait-until.js";
 import { openStore } from "../store/database.js";
-
-/** With MariaDB the test has Redis and two copies with one clock; with SQLite there is one copy, which is both. */
-function eachLogin(
-  name: string,
-  use: (first: LoginControlPlane, second: LoginControlPlane, url: string) => Promise<void>,
-  options: Partial<OpenOptions> = {},
-): void {
-  eachStoreUrl(name, async ({ url, kind }) => {
-    const shared = kind === "mariadb" ? { shared: (await theRedis()).url } : {};
-    const first = await openLoginControlPlane({ database: url, ...shared, ...options });
-    const { clock, mailFolder } = first;
-    const second = kind === "mariadb" ? await openLoginControlPlane({ database: url, ...shared, ...options, clock, mailFolder }) : first;
-    try {
-      await use(first, second, url);
-    } finally {
-      await first.close();
-      if (second !== first) await second.close();
-    }
-  });
-}
 
 eachLogin("an account is made by the mail's token, once, and only then", async (first, second) => {
   const email = "ann@example.org";
@@ -96,35 +74,6 @@ eachLogin("an unknown address and a wrong password are the same work and the sam
     { failures: 0, locks: 1 },
   ]);
   await store.destroy();
-});
-
-eachLogin("ten thousand guesses from as many addresses, through every copy, stay locked out", async (first, second) => {
-  await makeAccount(first, "ann@example.org");
-  const copies = [first, second];
-  const before = await Promise.all(copies.map((copy) => copy.passwordsWorked()));
-  const guesses = 10_000;
-  const codes = new Map<string, number>();
-  const atOnce = 100;
-  for (let at = 0; at < guesses; at += atOnce) {
-    await Promise.all(
-      Array.from({ length: atOnce }, async (_, number) => {
-        const guess = at + number;
-        const clientAddress = `10.${guess >> 16}.${(guess >> 8) & 255}.${guess & 255}`;
-        const code = await codeOf(
-          copies[guess % 2]!.client.signIn(signInRequest("ann@example.org", `guess number ${guess}`), { clientAddress }),
-        );
-        codes.set(code, (codes.get(code) ?? 0) + 1);
-      }),
-    );
-  }
-  const after = await Promise.all(copies.map((copy) => copy.passwordsWorked()));
-  const worked = first === second ? after[0]! - before[0]! : after.reduce((a, b) => a + b) - before.reduce((a, b) => a + b);
-  assert.equal(worked, 10, "passwords that were looked at");
-  assert.deepEqual(Object.fromEntries(codes), { "credentials-wrong": 10, "account-locked": guesses - 10 });
-  // The owner too, with the right password, from an address of its own; until the time is over.
-  assert.equal(await codeOf(signIn(second, "ann@example.org")), "account-locked");
-  first.clock.turn(15 * 60_000 + 1000);
-  await signIn(second, "ann@example.org");
 });
 
 eachLogin("a lockout doubles, and a password reset by mail lifts it and ends all sessions", async (first, second) => {
