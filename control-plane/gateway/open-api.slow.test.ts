@@ -1,16 +1,14 @@
 // The OpenAPI document against the routes, and the routes that no other contract test holds against it.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { credentials } from "@grpc/grpc-js";
 import { Registry } from "prom-client";
 import { systemClock } from "../../runtime/clock.js";
 import { packageRoot } from "../../runtime/package-root.js";
 import { openLoginControlPlane, openLoginGateway, type LoginControlPlane } from "../../tests/support/login-client.js";
 import { openDelayingProxy, type DelayingProxy } from "../../tests/support/delaying-proxy.js";
 import { readOpenApi, type OpenApiCheck } from "../../tests/support/open-api-check.js";
+import { joinFleet } from "../../tests/support/talking-appliance.js";
 import { temporaryFolder } from "../../tests/support/temporary-folder.js";
-import { FillServiceClient } from "../../fill-protocol/generated/millrace/fill/v1/fill.js";
-import { ApplianceRole, ApplianceState, FleetServiceClient } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { makeApiRoutes } from "./api-routes.js";
 import { makeBillingRoutes } from "./billing-routes.js";
 import { makeContentSteeringRoutes } from "./content-steering-routes.js";
@@ -115,8 +113,9 @@ test("catalog, fleet, playback and the gateway's own routes answer as documented
   assert.equal((await ask("GET /api/fleet", { authorization: "Bearer x.y.z" })).code, "access-token-invalid");
 });
 
-test("a ranked list is given again, marked as stale and without a stream, only to whom it was made, and the catalog's pages too", async () => {
-  await joinFleet();
+test("a ranked list is given again, marked as stale and without a stream, only to whom it was made, and the catalog's pages too", async (t) => {
+  const port = Number(controlPlane.url.split(":").at(-1));
+  await joinFleet(t, port, { id: "edge", siteId: "here", holds: ["one/master.m3u8", "one/manifest.mpd"] });
   const right = await ask("POST /api/playback", { body: '{"titleId":"one"}' });
   assert.equal(right.status, 200, JSON.stringify(right.json));
   assert.equal((right.json["urls"] as unknown[]).length, 1);
@@ -131,45 +130,3 @@ test("a ranked list is given again, marked as stale and without a stream, only t
   assert.equal((await ask("GET /api/fleet")).code, "control-plane-away");
   proxy.delay("", 0);
 });
-
-/** An appliance that says that it holds the title. The control plane's clock stands still, so one heartbeat is enough. */
-async function joinFleet(): Promise<void> {
-  const address = controlPlane.url.replace("grpc://", "");
-  const fleet = new FleetServiceClient(address, credentials.createInsecure());
-  const fill = new FillServiceClient(address, credentials.createInsecure());
-  const ids = { applianceId: "edge", bootId: "edge-boot" };
-  const done = (resolve: () => void, reject: (error: Error) => void) => (error: Error | null) => (error ? reject(error) : resolve());
-  const identity = {
-    applianceId: "edge",
-    siteId: "here",
-    clusterId: "here-a",
-    role: ApplianceRole.APPLIANCE_ROLE_EDGE,
-    dataUrl: "http://127.0.0.1:1/",
-    adminUrl: "",
-    capacityBytes: 1_000_000n,
-    chunkBytes: 1000,
-    softwareVersion: "0",
-  };
-  const heartbeat = {
-    ...ids,
-    state: ApplianceState.APPLIANCE_STATE_LIVE,
-    totals: { requests: 0n, bytesSent: 0n, bytesFilled: 0n, heldBytes: 0n },
-    disks: [],
-    requestHeadroom: 100,
-    fillHeadroom: 100,
-    headroom: undefined,
-    sentAtUnixMs: 0n,
-    manifest: undefined,
-    holdingsSequence: 1n,
-  };
-  const holdings = ["one/master.m3u8", "one/manifest.mpd"].map((path) => ({ path, etag: '"0123"', chunksHeld: 1, chunksTotal: 1 }));
-  try {
-    await new Promise<void>((resolve, reject) => fleet.register({ identity, bootId: ids.bootId }, done(resolve, reject)));
-    const report = { ...ids, sequence: 1n, replaceAll: true, holdings };
-    await new Promise<void>((resolve, reject) => fill.reportHoldings(report, done(resolve, reject)));
-    await new Promise<void>((resolve, reject) => fleet.heartbeat(heartbeat, done(resolve, reject)));
-  } finally {
-    fleet.close();
-    fill.close();
-  }
-}

@@ -55,7 +55,9 @@ export const gatewaySettings = z.strictObject({
     .strictObject({
       /** One copy or several; a host name stands for all of its addresses. */
       url: z
-        .union([controlPlaneUrl.transform((url) => [url]), z.array(controlPlaneUrl).min(1).max(100)])
+        .union([controlPlaneUrl.transform((url) => [url]), z.array(controlPlaneUrl).min(1).max(100)], {
+          error: "Expected a URL such as grpc://127.0.0.1:7000, or a list of 1 to 100",
+        })
         .default(["grpc://127.0.0.1:7000"]),
       /** How often host names are looked up again. */
       discoverEvery: durationSetting().default(10_000),

@@ -3,7 +3,7 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import type { Log } from "../../../runtime/log.js";
 import { messageOf } from "../../../runtime/operating-error.js";
-import { ControlPlaneClient, parseControlPlaneUrl } from "../../control-plane-client.js";
+import { parseControlPlaneUrl, type ControlPlaneClient } from "../../control-plane-client.js";
 
 /** Copies beyond it are left out. */
 const copiesMax = 100;

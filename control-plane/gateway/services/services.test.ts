@@ -97,7 +97,7 @@ test("ServiceGuard opens after faults, refuses at once with when to come back, l
     (error: OperatingError) => error.code === "control-plane-away" && error.retryAfterMs !== undefined && error.retryAfterMs <= 50,
   );
   assert.equal(tried, false);
-  let release = (_: string) => {};
+  let release: ((answer: string) => void) | undefined;
   let probe: Promise<string> | undefined;
   await waitUntil("half open", () => {
     // The service is tried by whoever comes first after the breaker's time.
@@ -110,7 +110,7 @@ test("ServiceGuard opens after faults, refuses at once with when to come back, l
     guard.ask(true, () => Promise.resolve("second")),
     { code: "control-plane-away" },
   );
-  release("back");
+  release!("back");
   assert.equal(await probe, "back");
   assert.equal(guard.state, "closed");
   assert.deepEqual(states, ["open", "half-open", "closed"]);
