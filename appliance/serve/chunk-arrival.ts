@@ -41,9 +41,11 @@ export class ChunkArrival {
     if (--this.#readers === 0 && this.#ended === undefined) this.#onLeft();
   }
 
-  /** Calls `listener` once, when there is more or it has ended. */
+  /** Calls `listener` once, when there is more or it has ended; never before this returns. */
   whenMore(listener: () => void): void {
-    this.#listeners.push(listener);
+    // Nothing is told any more after the end: a client may have been too slow to ask before.
+    if (this.#ended !== undefined) queueMicrotask(listener);
+    else this.#listeners.push(listener);
   }
 
   tellMore(): void {

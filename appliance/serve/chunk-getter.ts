@@ -245,9 +245,12 @@ export class ChunkGetter {
     const ready = pending.waiters.filter(({ firstByte }) => firstByte < validBytes);
     if (ready.length === 0) return;
     pending.waiters = pending.waiters.filter(({ firstByte }) => firstByte >= validBytes);
-    for (const waiter of ready) {
+    // All of them first: one that is done at once would be the last to leave, and end the fetch of the others.
+    for (const _ of ready) {
       this.#options.arena.pinAgain(frame);
       arrival.join();
+    }
+    for (const waiter of ready) {
       this.#count("upstream");
       waiter.done({ frame, from: "upstream", arrival });
     }
