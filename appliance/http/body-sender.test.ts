@@ -58,17 +58,18 @@ class SlowResponse {
 const object = objectOf("a", 10);
 
 /** One chunk of ten bytes that is arriving, and a response that begins with it. */
-function openSender(context: TestContext, room: number) {
+function openSender(context: TestContext, room: number, last = 9) {
   const stage = openTemporaryStage(context);
   const { arena, counters } = stage;
   const frame = arena.allocate(10);
   const bytes = arena.wholeFrame(frame);
   for (let at = 0; at < 10; at++) bytes[at] = byteAt(object, at);
   arena.beginArrival(frame);
-  const arrival = new ChunkArrival(frame, arena, () => {});
+  let left = 0;
+  const arrival = new ChunkArrival(frame, arena, () => left++);
   const response = new SlowResponse(room);
   const served = { record: object, key: objectKeyOf(object), keyWords: objectKeyWords(objectKeyOf(object)) };
-  const body = { object: served, first: 0, last: 9, before: noBytes, parts: [], totalBytes: 10, via: [] };
+  const body = { object: served, first: 0, last, before: noBytes, parts: [], totalBytes: last + 1, via: [] };
   const wheel = new PaceWheel({ nowMs: () => 0, setTimer: () => {} });
   const getter = { readAhead: () => {} } as unknown as ChunkGetter;
   let done = 0;
@@ -86,7 +87,7 @@ function openSender(context: TestContext, room: number) {
   };
   const right = (count: number) => Buffer.from(Array.from({ length: count }, (_, at) => byteAt(object, at)));
   const broken = () => counters[counterPlace.responsesBroken]!;
-  return { arena, arrival, arrive, broken, done: () => done, frame, response, right, send };
+  return { arena, arrival, arrive, broken, done: () => done, frame, left: () => left, response, right, send };
 }
 
 const microtasks = () => new Promise((resolve) => setImmediate(resolve));
@@ -146,4 +147,16 @@ test("BodySender listens for the socket while it waits: the engine counts an idl
   response.drain(0);
   arrive(10);
   assert.equal(response.taken.length, 10);
+});
+
+test("BodySender lets a fetch end whose client has gone, and not one whose client has what it asked for: the next range is of the same chunk", (context) => {
+  const gone = openSender(context, 100);
+  gone.arrive(3);
+  gone.send();
+  gone.response.close();
+  assert.equal(gone.left(), 1);
+  const served = openSender(context, 100, 2);
+  served.arrive(3);
+  assert.equal(served.send(), true);
+  assert.deepEqual([served.done(), served.left()], [1, 0]);
 });

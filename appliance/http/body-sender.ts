@@ -132,7 +132,7 @@ export class BodySender {
   abort(): void {
     this.#ended = true;
     this.#leave?.();
-    this.#dropFrame();
+    this.#dropFrame({ hasAll: false });
   }
 
   /** Begins with the bytes of `#frame` that this response wants of its chunk. */
@@ -332,9 +332,9 @@ export class BodySender {
     for (let chunk = this.#chunk + 1; chunk <= last; chunk++) getter.readAhead(this.#body.object, chunk, this.#body.via);
   }
 
-  #dropFrame(): void {
+  #dropFrame({ hasAll = true } = {}): void {
     if (this.#frame < 0) return;
-    this.#arrival?.leave();
+    this.#arrival?.leave({ hasAll });
     this.#arrival = undefined;
     this.#options.arena.unpin(this.#frame);
     this.#frame = -1;

@@ -264,7 +264,7 @@ export class ChunkGetter {
   }
 
   #leaveIfAlone(name: string, pending: Pending): void {
-    if (!pending.leave || pending.waiters.length > 0 || (pending.arrival?.readers ?? 0) > 0) return;
+    if (!pending.leave || pending.waiters.length > 0 || pending.arrival?.isWanted) return;
     // Who comes now asks anew: this fetch may be given up.
     if (this.#pending.get(name) === pending) this.#pending.delete(name);
     pending.leave();
