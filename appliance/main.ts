@@ -209,18 +209,18 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
         if (whyNotReady !== "draining") process.kill(process.pid, "SIGTERM");
         return { state: "draining", deadlineSeconds: settings.drain.deadline / 1000 };
       },
-      "/fill/pause": async () => pauseFill(true),
-      "/fill/resume": async () => pauseFill(false),
+      "/fill/pause": () => whenLive(() => pauseFill(true)),
+      "/fill/resume": () => whenLive(() => pauseFill(false)),
       "/purge": (body) => whenLive(() => storage.purge(body)),
     },
   });
-  const pauseFill = (paused: boolean) => {
-    tellFill({ type: "pause-fill", paused });
-    return { paused };
-  };
   const whenLive = async (action: () => Promise<unknown>) => {
     if (whyNotReady) throw new OperatingError("not-ready", `Cannot do this now: the appliance is ${whyNotReady}`, { retryable: true });
     return action();
+  };
+  const pauseFill = async (paused: boolean) => {
+    tellFill({ type: "pause-fill", paused });
+    return { paused };
   };
   const leaseFile = join(settings.index, "lease.json");
   const lastLease = readLease(leaseFile);
@@ -331,10 +331,14 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       for (const { path } of index.heldVersions()) yield path;
     },
   );
+  // An appliance that runs alone has nobody to report to, and must not remember every path for that.
+  const noteHeldChanged = (paths: readonly string[]) => {
+    if (client) holdings.noteChanged(paths);
+  };
   inventory = new DiskInventory({
     disks,
     index,
-    onHeldChanged: (paths) => holdings.noteChanged(paths),
+    onHeldChanged: noteHeldChanged,
     onTold: () => member?.hurry(),
     log,
   });
@@ -366,7 +370,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       heat,
     });
   fill.on("message", (message: FillToMain) => {
-    if (message.type === "held-changed") holdings.noteChanged(message.paths);
+    if (message.type === "held-changed") noteHeldChanged(message.paths);
     else if (message.type === "pinned") pinned = { chunks: message.chunks, bytes: message.bytes };
     else if (message.type === "progress") progress = message.progress;
     else if (message.type === "manifest-cut") kept = message;

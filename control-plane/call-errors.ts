@@ -54,6 +54,7 @@ const statusOfCode: Readonly<Record<string, status>> = {
   "webhook-refused": status.UNAUTHENTICATED,
   "account-in-use": status.FAILED_PRECONDITION,
   "coupon-refused": status.FAILED_PRECONDITION,
+  "invoice-open": status.FAILED_PRECONDITION,
   "plan-same": status.FAILED_PRECONDITION,
   "refund-refused": status.FAILED_PRECONDITION,
   "subscription-exists": status.ALREADY_EXISTS,

@@ -20,6 +20,7 @@ const lawful = new Set([
   "subscription-state",
   "subscription-exists",
   "subscription-unknown",
+  "invoice-open",
   "plan-same",
   "refund-refused",
 ]);

@@ -190,6 +190,22 @@ test("ChunkStore stores a chunk again whose disk is lost", async (context) => {
   assert.deepEqual([...stage.index.usedSlots(0)], []);
 });
 
+test("ChunkStore gives chunks again to a disk that was away while chunks waited for it", async (context) => {
+  const stage = openStoreStage(context, { slots: [40] }, { waitingMax: 4 });
+  for (let round = 0; round < 3; round++) {
+    stage.give(object, range(4 * round, 4 * round + 4));
+    // Before the batch begins.
+    stage.disks.setState(0, "offline");
+    await stage.store.flush();
+    stage.disks.setState(0, "online");
+  }
+  assert.equal(stage.count("chunksStored"), 0);
+  stage.give(object, range(20, 24));
+  await stage.store.flush();
+  for (const chunk of range(20, 24)) assert.equal(await stage.readChunk(object, chunk), "ok");
+  assert.equal(stage.arena.counts().pinned, 0);
+});
+
 test("dropChunk() frees the slot of a chunk that is not there, and leaves one alone that was stored anew", async (context) => {
   const stage = openStoreStage(context, { slots: [2] });
   stage.give(object, [0]);

@@ -159,13 +159,14 @@ export class DiskBatches {
       const batch = this.#waiting;
       this.#waiting = [];
       this.#waitingBytes = 0;
+      const frames = this.#framesWaiting;
+      this.#framesWaiting = 0;
       if (!this.#options.disks.takesChunks(this.disk.diskNumber)) {
         await this.#giveBack(batch);
         continue;
       }
       this.#underWay = batch.length;
-      this.#framesUnderWay = this.#framesWaiting;
-      this.#framesWaiting = 0;
+      this.#framesUnderWay = frames;
       this.#hurried = this.#idle.length > 0;
       const stuck = setTimeout(() => this.#noteStuck(), this.#options.sync.deadlineMs);
       try {

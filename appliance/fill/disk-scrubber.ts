@@ -1,5 +1,6 @@
 // Reads every slot of every disk over some days, so that bytes that went bad are found before somebody wants them.
 import type { Log } from "../../runtime/log.js";
+import { messageOf } from "../../runtime/operating-error.js";
 import type { DiskDescription, DiskSet } from "../disk/disk-set.js";
 import { slotShapeOf, type SlabGeometry } from "../disk/slab-geometry.js";
 import type { SlotReader, SlotReadOutcome } from "../disk/slot-reader.js";
@@ -60,14 +61,19 @@ export class DiskScrubber {
 
   /** Starts what is due on every disk after another `passedMs`. */
   tick(passedMs: number): void {
-    const { disks, roundMs } = this.#options;
+    const { disks, log, roundMs } = this.#options;
     for (const disk of disks.disks) {
       if (!disks.takesChunks(disk.diskNumber)) continue;
       const scrub = this.#scrubOf(disk);
       scrub.due = Math.min(slotsPerTickMax, scrub.due + (disks.usedSlotsOf(disk.diskNumber) * passedMs) / roundMs);
       if (scrub.running || scrub.due < 1) continue;
       scrub.running = true;
-      void this.#run(disk, scrub).finally(() => (scrub.running = false));
+      this.#run(disk, scrub)
+        // Such as an index whose file system is full: requests go on, and so does the scrub, later.
+        .catch((error: unknown) =>
+          log.error({ disk: disk.path, error: messageOf(error) }, "a disk could not be scrubbed; it is tried again"),
+        )
+        .finally(() => (scrub.running = false));
     }
   }
 

@@ -134,3 +134,24 @@ test("FillService fills an object although the control plane names a source that
   await until(() => index.chunksHeldOf(objectKeyOf(object)) === 10);
   await service.stop();
 });
+
+test("FillService follows the manifest that came last, though the one before takes longer to read", async (context) => {
+  const { service, toMain } = openService(context, new ScriptedUpstream("origin", [object]));
+  const many = Array.from({ length: 5000 }, (_, at) => objectOf(`film-${at}`, 0));
+  const [larger, smaller] = [await writeManifest(context, many), await writeManifest(context, [object])];
+  service.handle({ type: "manifest", file: larger });
+  service.handle({ type: "manifest", file: smaller });
+  const cuts = () => toMain.flatMap((message) => (message.type === "manifest-cut" ? [message.objectsKept] : []));
+  await until(() => cuts().length === 2);
+  assert.deepEqual(cuts(), [5000, 1]);
+  await service.stop();
+});
+
+test("FillService goes on when a manifest is not there any more", async (context) => {
+  const { service, toMain } = openService(context, new ScriptedUpstream("origin", [object]));
+  const file = await writeManifest(context, [object]);
+  service.handle({ type: "manifest", file: join(tmpdir(), "no-such-manifest") });
+  service.handle({ type: "manifest", file });
+  await until(() => toMain.some(({ type }) => type === "manifest-cut"));
+  await service.stop();
+});

@@ -77,6 +77,7 @@ export class FillService {
   readonly #ports = new Set<MessagePort>();
   readonly #sourceQuestions = new Map<number, (ranked: RankedSources | undefined) => void>();
   #nextQuestion = 1;
+  #manifestTaken: Promise<void> = Promise.resolve();
 
   constructor(options: FillServiceOptions) {
     this.#options = options;
@@ -236,7 +237,8 @@ export class FillService {
   handle(message: MainToFill): void {
     switch (message.type) {
       case "manifest":
-        void this.#takeManifest(message.file);
+        // One after another: an earlier one that is larger must not be read to its end after the later one.
+        this.#manifestTaken = this.#manifestTaken.then(() => this.#takeManifest(message.file));
         return;
       case "sources":
         this.#sourceQuestions.get(message.id)?.(message.ranked);
@@ -244,7 +246,12 @@ export class FillService {
         return;
       case "pause-fill":
         this.#filler.setPaused(message.paused);
-        void this.#options.index.putMeta(pausedName, message.paused);
+        this.#options.index.putMeta(pausedName, message.paused).catch((error: unknown) => {
+          this.#options.log.error(
+            { error: messageOf(error) },
+            "whether the fill is paused could not be written down: a restart will not know",
+          );
+        });
         return;
       case "serve":
         this.serve(message.port);
@@ -253,7 +260,10 @@ export class FillService {
   }
 
   async #takeManifest(file: string): Promise<void> {
-    const manifest = await readManifestFile(file);
+    const manifest = await readManifestFile(file).catch((error: unknown) => {
+      this.#options.log.error({ file, error: messageOf(error) }, "the manifest could not be read");
+      return undefined;
+    });
     if (manifest) {
       this.#keeper.setManifest(manifest.version, manifest.items);
       this.#options.onManifest?.(manifest.items.map(({ path }) => path));

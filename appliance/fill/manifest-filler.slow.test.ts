@@ -8,19 +8,25 @@ import type { EscalationStep, RankedSource } from "./escalation.js";
 import { FillWindows } from "./fill-window.js";
 import { SourceFinder } from "./source-finder.js";
 import { ChunkFetcher } from "./chunk-fetcher.js";
-import { ChunkStore } from "./chunk-store.js";
+import { ChunkStore, type ChunkStoreOptions } from "./chunk-store.js";
 import { ManifestFiller } from "./manifest-filler.js";
 import { ObjectDescriber } from "./object-describer.js";
-import { byteAt, objectOf, openTemporaryStage, ScriptedUpstream, until, type StageOptions } from "./temporary-stage.js";
+import { byteAt, objectOf, openTemporaryStage, ScriptedUpstream, until, type Stage, type StageOptions } from "./temporary-stage.js";
 import type { Upstream } from "./upstream.js";
 
 function openFiller(
   context: TestContext,
   upstreams: readonly Upstream[],
-  options: StageOptions & { parallelMax?: number; clock?: Clock; windows?: FillWindows; paused?: boolean } = {},
+  options: StageOptions & {
+    parallelMax?: number;
+    clock?: Clock;
+    windows?: FillWindows;
+    paused?: boolean;
+    over?: (stage: Stage) => Partial<ChunkStoreOptions>;
+  } = {},
 ) {
   const stage = openTemporaryStage(context, { frames: 32, slots: [100, 100], ...options });
-  const store = new ChunkStore({ ...stage, waitingMax: 8, onHeldChanged: (paths) => filler.noteChanged(paths) });
+  const store = new ChunkStore({ ...stage, waitingMax: 8, onHeldChanged: (paths) => filler.noteChanged(paths), ...options.over?.(stage) });
   const fetcher = new ChunkFetcher({
     ...stage,
     upstreams,
@@ -92,6 +98,33 @@ test("ManifestFiller's stop() ends a round under way and the wait after it at on
   const told = progress.length;
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(progress.length, told);
+});
+
+test("ManifestFiller leaves this thread to others while all that may wait for a disk is stuck in it", async (context) => {
+  const object = objectOf("a", 500);
+  let release = () => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  let writes = 0;
+  const { count, fill, last } = openFiller(context, [new ScriptedUpstream("origin", [object])], {
+    slots: [100],
+    parallelMax: 12,
+    over: ({ writer }) => ({
+      sync: { bytes: 1e6, everyMs: 1000, deadlineMs: 30 },
+      writer: {
+        cut: (...of: Parameters<typeof writer.cut>) => writer.cut(...of),
+        write: async (write: Parameters<typeof writer.write>[0]) => {
+          writes++;
+          await released;
+          await writer.write(write);
+        },
+        sync: (...slots: Parameters<typeof writer.sync>) => writer.sync(...slots),
+      } as typeof writer,
+    }),
+  });
+  fill("1", [object]);
+  await until(() => writes > 0 && last()?.failed[0]?.reason === "no disk takes chunks", "the disk is stuck");
+  release();
+  await until(() => count("chunksStored") >= 8, "what it was stuck in is stored");
 });
 
 // Rounds have pauses between them: the tests wait side by side.

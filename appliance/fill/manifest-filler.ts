@@ -24,6 +24,8 @@ import type { Upstream } from "./upstream.js";
 /** Rounds that find nothing to do, or fail, follow each other ever more slowly. */
 const pauseMinMs = 1000;
 const pauseMaxMs = 60_000;
+/** While disks that are stuck have all the room there is, it is looked for room so often. */
+const roomPauseMs = 100;
 /** While objects wait for a source, or for their next step, sources are asked for again this often at least. */
 const waitMaxMs = 5000;
 const failuresShown = 20;
@@ -105,6 +107,8 @@ export class ManifestFiller {
 
   /** These paths are held more, or less, than before. */
   noteChanged(paths: readonly string[]): void {
+    // The first manifest is gone over whole; an appliance that never has one must not remember all that it ever held.
+    if (!this.#running) return;
     for (const path of paths) this.#changed.add(path);
   }
 
@@ -203,7 +207,7 @@ export class ManifestFiller {
           if (isOver() || failures.length >= chunkFailuresMax || !this.#mayFill(item)) return;
           const chunk = takeMissing();
           if (chunk === undefined) return;
-          while (!store.hasRoom) await store.flush();
+          await this.#untilRoom();
           if (!store.hasWritableDisk) {
             failures.push(new Error("no disk takes chunks"));
             return;
@@ -264,9 +268,19 @@ export class ManifestFiller {
     });
     if ("failure" in outcome) throw new Error(outcome.failure);
     // One that was in memory already may not be on a disk, and one that has come may have met a store without room.
-    while (!store.hasRoom && !store.holds(key, chunk)) await store.flush();
+    if (!store.holds(key, chunk)) await this.#untilRoom();
     if (!store.holds(key, chunk)) store.store(object, chunk, outcome.frame);
     arena.unpin(outcome.frame);
+  }
+
+  /** Resolves when the store has room, or when there is no disk to give it any. */
+  async #untilRoom(): Promise<void> {
+    const { store } = this.#options;
+    while (!store.hasRoom && store.hasWritableDisk && !this.#stopped) {
+      await store.flush();
+      // That waits for no disk that is stuck: without a pause, nothing else would get its turn until this one has.
+      if (!store.hasRoom) await this.#sleep(roomPauseMs);
+    }
   }
 
   /** Chunks of all objects share the limit on how many are under way. */

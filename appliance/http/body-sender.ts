@@ -45,7 +45,7 @@ export interface Body {
 const busyTriesMax = 50;
 const busyPauseMs = 100;
 
-export const noBytes = new Uint8Array(0);
+export const noBytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
 /**
  * One response under way. Its life: `send` with the first chunk's frame; then, until the last byte, the socket takes what it can
@@ -132,7 +132,7 @@ export class BodySender {
   abort(): void {
     this.#ended = true;
     this.#leave?.();
-    this.#dropFrame();
+    this.#dropFrame({ hasAll: false });
   }
 
   /** Begins with the bytes of `#frame` that this response wants of its chunk. */
@@ -174,7 +174,7 @@ export class BodySender {
       let rest = 0;
       if (this.#pacer !== undefined && !this.#atText) {
         const allowed = this.#allow(this.#pacer, view.length);
-        if (allowed === 0) return false;
+        if (allowed === 0) return this.#listen();
         rest = view.length - allowed;
         if (rest > 0) view = view.subarray(0, allowed);
       }
@@ -187,10 +187,7 @@ export class BodySender {
         this.#onDone();
         return true;
       }
-      if (!ok) {
-        this.#listen();
-        return false;
-      }
+      if (!ok) return this.#listen();
       if (rest > 0) {
         view = this.#view.subarray(this.#view.length - rest);
         continue;
@@ -198,7 +195,7 @@ export class BodySender {
       this.#sentBefore += this.#view.length;
       if (!this.#takeNext()) {
         this.#waitForChunk();
-        return false;
+        return this.#listen();
       }
       view = this.#view;
     }
@@ -264,14 +261,20 @@ export class BodySender {
     return true;
   }
 
-  #listen(): void {
-    if (this.#listening) return;
+  /**
+   * For as long as a response is under way: without a listener the engine takes a connection for idle that has just taken its last byte, and closes it
+   * after ten seconds, whatever we wait for. False, since not all is sent.
+   */
+  #listen(): false {
+    if (this.#listening) return false;
     this.#listening = true;
     this.#response.onWritable((offset) => {
-      // While a chunk, or its turn, is waited for there is nothing to write.
-      if (this.#ended || this.#waiting) return true;
+      if (this.#ended) return true;
+      // While a chunk, or its turn, is waited for there is nothing to write but what the engine could not send before: it leaves that to its listener.
+      if (this.#waiting) return this.#response.tryEnd(noBytes, this.#body.totalBytes)[0];
       return this.#push(offset - this.#sentBefore);
     });
+    return false;
   }
 
   /** Waits for more of the chunk that is arriving, or for the next one. */
@@ -329,9 +332,9 @@ export class BodySender {
     for (let chunk = this.#chunk + 1; chunk <= last; chunk++) getter.readAhead(this.#body.object, chunk, this.#body.via);
   }
 
-  #dropFrame(): void {
+  #dropFrame({ hasAll = true } = {}): void {
     if (this.#frame < 0) return;
-    this.#arrival?.leave();
+    this.#arrival?.leave({ hasAll });
     this.#arrival = undefined;
     this.#options.arena.unpin(this.#frame);
     this.#frame = -1;

@@ -128,8 +128,12 @@ export class ServeApp {
       this.#options.handler.receive(response, request);
     } catch (error) {
       // The engine ends the process when a handler leaves a response open: close it first, then crash in order.
-      response.onAborted(() => {});
-      response.close();
+      try {
+        response.onAborted(() => {});
+        response.close();
+      } catch {
+        // It was done, and may not be touched any more.
+      }
       this.#options.onCrash(error);
     }
   }

@@ -9,9 +9,10 @@ export class ChunkArrival {
   #listeners: (() => void)[] = [];
   #ended: "whole" | FillFailure | undefined;
   #readers = 0;
+  #isOfUse = false;
   readonly #onLeft: () => void;
 
-  /** `onLeft`: the last reader has gone before the end. */
+  /** `onLeft`: nobody wants it any more, before its end. */
   constructor(frame: number, arena: Pick<FrameArena, "validBytesOf">, onLeft: () => void) {
     this.frame = frame;
     this.#arena = arena;
@@ -28,22 +29,27 @@ export class ChunkArrival {
     return this.#ended;
   }
 
-  get readers(): number {
-    return this.#readers;
+  /** Somebody reads it, or had what it wanted of it: the next range of the same chunk will be asked for in a moment. */
+  get isWanted(): boolean {
+    return this.#readers > 0 || this.#isOfUse;
   }
 
   join(): void {
     this.#readers++;
   }
 
-  /** Said once by each reader that has joined, when it has what it wants or its client is gone. */
-  leave(): void {
-    if (--this.#readers === 0 && this.#ended === undefined) this.#onLeft();
+  /** Said once by each reader that has joined: its client is gone, unless it `hasAll` that it wants. */
+  leave({ hasAll = false } = {}): void {
+    this.#readers--;
+    this.#isOfUse ||= hasAll;
+    if (!this.isWanted && this.#ended === undefined) this.#onLeft();
   }
 
-  /** Calls `listener` once, when there is more or it has ended. */
+  /** Calls `listener` once, when there is more or it has ended; never before this returns. */
   whenMore(listener: () => void): void {
-    this.#listeners.push(listener);
+    // Nothing is told any more after the end: a client may have been too slow to ask before.
+    if (this.#ended !== undefined) queueMicrotask(listener);
+    else this.#listeners.push(listener);
   }
 
   tellMore(): void {

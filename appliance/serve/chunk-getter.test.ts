@@ -7,6 +7,7 @@ import { SlotReader, type ReadVector } from "../disk/slot-reader.js";
 import { FillService } from "../fill/fill-service.js";
 import { objectOf, openTemporaryStage, ScriptedUpstream, until } from "../fill/temporary-stage.js";
 import { objectKeyOf, objectKeyWords, type ObjectRecord } from "../object.js";
+import type { ChunkArrival } from "./chunk-arrival.js";
 import { ChunkGetter, type ChunkOutcome } from "./chunk-getter.js";
 import { FillClient } from "./fill-client.js";
 
@@ -76,7 +77,7 @@ async function openGetter(context: TestContext, { miss = "fill", frames = 200, d
     Array.from({ length: 100 }, (_, chunk) => chunk).filter(
       (chunk) => stage.index.findChunk(objectKeyOf(object), chunk)?.diskNumber === diskNumber,
     );
-  return { ...stage, origin, get, chunksOn, served };
+  return { ...stage, origin, get, getter, chunksOn, served };
 }
 
 const fromOf = (outcome: ChunkOutcome) => ("frame" in outcome ? outcome.from : outcome.failure);
@@ -143,4 +144,40 @@ test("ChunkGetter: a disk that is stuck holds the frames of the reads it has beg
   const later = await Promise.all(waiting);
   assert.deepEqual(new Set(later.map(fromOf)), new Set(["disk"]));
   assert.equal(arena.counts().pinned, 0);
+});
+
+test("ChunkGetter: of two that wait for a chunk that arrives, one that is done at once does not end the fetch of the other", async (context) => {
+  const { arena, getter, origin, served } = await openGetter(context);
+  const cold = objectOf("b", 10);
+  origin.objects.set(cold.path, cold);
+  origin.partBytes = 2;
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  origin.betweenParts = async (_range, at) => {
+    if (at === 4) await held;
+    return undefined;
+  };
+  const wish = { via: [], firstByte: 0 };
+  let arrival: ChunkArrival | undefined;
+  // It wants the first bytes only, and has them as soon as it is told.
+  getter.get(served(cold), 0, wish, (outcome) => {
+    assert.ok("frame" in outcome && outcome.arrival);
+    outcome.arrival.leave();
+    arena.unpin(outcome.frame);
+  });
+  let frame = -1;
+  getter.get(served(cold), 0, wish, (outcome) => {
+    assert.ok("frame" in outcome && outcome.arrival);
+    ({ frame, arrival } = outcome);
+  });
+  await until(() => arrival !== undefined, "the chunk arrives");
+  // Whatever the fill worker was told, it has heard by then.
+  await new Promise((resolve) => setImmediate(resolve));
+  await until(() => arrival!.ended !== undefined || arrival!.validBytes >= 4, "more of it arrives");
+  release();
+  await until(() => arrival!.ended !== undefined, "it has ended");
+  assert.equal(arrival!.ended, "whole");
+  arrival!.leave();
+  arena.unpin(frame);
+  await until(() => arena.counts().pinned === 0, "no pin is left");
 });

@@ -245,9 +245,12 @@ export class ChunkGetter {
     const ready = pending.waiters.filter(({ firstByte }) => firstByte < validBytes);
     if (ready.length === 0) return;
     pending.waiters = pending.waiters.filter(({ firstByte }) => firstByte >= validBytes);
-    for (const waiter of ready) {
+    // All of them first: one that is done at once would be the last to leave, and end the fetch of the others.
+    for (const _ of ready) {
       this.#options.arena.pinAgain(frame);
       arrival.join();
+    }
+    for (const waiter of ready) {
       this.#count("upstream");
       waiter.done({ frame, from: "upstream", arrival });
     }
@@ -261,7 +264,7 @@ export class ChunkGetter {
   }
 
   #leaveIfAlone(name: string, pending: Pending): void {
-    if (!pending.leave || pending.waiters.length > 0 || (pending.arrival?.readers ?? 0) > 0) return;
+    if (!pending.leave || pending.waiters.length > 0 || pending.arrival?.isWanted) return;
     // Who comes now asks anew: this fetch may be given up.
     if (this.#pending.get(name) === pending) this.#pending.delete(name);
     pending.leave();

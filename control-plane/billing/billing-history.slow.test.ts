@@ -174,6 +174,34 @@ for (const tax of [
   );
 }
 
+eachStore("a plan is not changed for a credit while the period that it would come from is not paid", async ({ store }) => {
+  await offer(store, { basisPoints: 1900n, included: true });
+  const clock = new ManualClock(Date.UTC(2026, 0, 31, 12));
+  const bank = new SandboxBank(join(temporaryFolder(), "bank.db"), 1000);
+  const provider = new BankAtHand(bank, clock);
+  const billing = new Billing({ retryDays, providerName: provider.name, newId: randomUUID });
+  const log = openLog("test", "silent");
+  const collector = new PaymentCollector({ store, billing, provider, clock, log });
+  const accountId = "a";
+  const creditOf = async () => (await store.selectFrom("billing_account").select("credit_minor").executeTakeFirstOrThrow()).credit_minor;
+  const change = (planId: string) =>
+    transact(store, (transaction) => billing.changePlan(transaction, { accountId, planId, nowUnixMs: clock.unixMs() }));
+  await transact(store, async (transaction) => {
+    const account = { accountId, country: "DE", currency: "EUR", paymentMethod: "pm_later_declined" };
+    await billing.putAccount(transaction, account, clock.unixMs());
+    await billing.subscribe(transaction, { accountId, planId: "best", nowUnixMs: clock.unixMs() });
+  });
+  // The trial is over: the first period is charged, and the bank takes its time.
+  clock.turn(7 * dayMs + 1000);
+  await doDueWork({ store, billing, collector, clock, log });
+  await assert.rejects(change("basic"), { code: "invoice-open" });
+  assert.equal(await creditOf(), 0n);
+  // One that costs more gives nothing back.
+  await change("yearly");
+  assert.equal(await creditOf(), 0n);
+  bank.close();
+});
+
 interface HistoryRun {
   store: Store;
   bank: SandboxBank;

@@ -62,18 +62,27 @@ export class BillingModel {
   change(plan: string, now: number): boolean {
     if ((this.status !== "trialing" && this.status !== "active") || plan === this.plan) return false;
     const months = this.plans[this.plan]!.months;
+    const before = [this.plan, this.#price] as const;
     [this.plan, this.#price] = [plan, this.plans[plan]!.priceMinor];
     if (this.status === "trialing" || !this.#charged.any) return true;
     const left = (amount: bigint, from: number, to: number) =>
       part(amount, BigInt(Math.min(to - from, Math.max(0, to - now))), BigInt(to - from));
     const back = -left(this.#charged.amount, this.#charged.from, this.#charged.to);
+    const isOpen = this.invoices.some(({ status }) => status === "open");
+    // What was not paid gives no credit.
+    const refuse = () => {
+      [this.plan, this.#price] = before;
+      return false;
+    };
     if (this.plans[plan]!.months !== months) {
+      if (isOpen && back + this.#priceNow() < 0n) return refuse();
       this.#anchor = new Date(now).getUTCDate();
       this.#period(now, [back], false);
       return true;
     }
     const price = this.#price - (this.#charged.coupon ? part(this.#price, this.#percentOff, 100n) : 0n);
     const rest = left(price, this.fromMs, this.toMs);
+    if (isOpen && back + rest < 0n) return refuse();
     this.#charged = { ...this.#charged, amount: rest, from: now };
     this.#bill(back + rest, false);
     return true;
@@ -152,9 +161,17 @@ export class BillingModel {
     this.#period(missed ? now : this.toMs, [], false);
   }
 
+  #couponHolds(): boolean {
+    return this.#percentOff > 0n && (this.#couponLeft > 0 || this.#couponLeft === -1);
+  }
+
+  #priceNow(): bigint {
+    return this.#price - (this.#couponHolds() ? part(this.#price, this.#percentOff, 100n) : 0n);
+  }
+
   #period(from: number, before: bigint[], first: boolean): void {
-    const couponHolds = this.#percentOff > 0n && (this.#couponLeft > 0 || this.#couponLeft === -1);
-    const price = this.#price - (couponHolds ? part(this.#price, this.#percentOff, 100n) : 0n);
+    const couponHolds = this.#couponHolds();
+    const price = this.#priceNow();
     if (this.#couponLeft > 0) this.#couponLeft--;
     [this.fromMs, this.toMs] = [from, addMonths(from, this.plans[this.plan]!.months, this.#anchor)];
     this.#charged = { amount: price, from, to: this.toMs, coupon: couponHolds, any: true };

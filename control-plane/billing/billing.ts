@@ -132,6 +132,10 @@ export class Billing {
     const oldPlanName = (await books.plan(subscription.planId))?.name ?? subscription.planId;
     const circumstances = await this.#circumstances(books, account, nowUnixMs);
     const decision = changePlan(subscription, { plan, priceMinor, oldPlanName }, circumstances);
+    const isOpen = (await books.openInvoices(accountId)).some(({ subscriptionId }) => subscriptionId === subscription.subscriptionId);
+    // The credit would stay when the payment fails.
+    if (isOpen && decision.invoice && decision.invoice.totalMinor < 0n)
+      throw new OperatingError("invoice-open", "Cannot change to a plan that gives money back: an invoice is not paid yet");
     await books.saveSubscription(decision.subscription);
     return await this.#settle(books, { account, decision, nowUnixMs });
   }

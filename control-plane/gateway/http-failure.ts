@@ -53,6 +53,7 @@ const statusOfCode: Readonly<Record<string, number>> = {
   "webhook-refused": 400,
   "account-in-use": 409,
   "coupon-refused": 409,
+  "invoice-open": 409,
   "plan-same": 409,
   "refund-refused": 409,
   "subscription-exists": 409,

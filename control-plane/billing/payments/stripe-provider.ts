@@ -57,9 +57,12 @@ export class StripeProvider implements PaymentProvider {
     }
   }
 
+  /** What a search finds may be as it was a minute ago, before it was confirmed: only its name is taken from there. */
   async findPayment(reference: string): Promise<ProviderAnswer | undefined> {
     const found = await this.#asked(() => this.#stripe.paymentIntents.search({ query: `metadata['reference']:'${reference}'`, limit: 1 }));
-    return found.data[0] && answerOfIntent(found.data[0], reference);
+    const id = found.data[0]?.id;
+    if (id === undefined) return undefined;
+    return answerOfIntent(await this.#asked(() => this.#stripe.paymentIntents.retrieve(id)), reference);
   }
 
   async refund({ reference, providerPaymentId, amountMinor, currency }: RefundRequest): Promise<ProviderAnswer> {
