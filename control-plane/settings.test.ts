@@ -59,7 +59,6 @@ test("controlPlaneSettings has a default for every key", () => {
       mail: { url: "files:./var/mail", from: "Millrace <millrace@localhost>" },
       audit: { keptFor: 180 * 86_400_000 },
     },
-    billing: { required: false, every: 10_000, retryDays: [1, 3, 5, 7] },
     log: { level: "info" },
   });
 });

@@ -3,7 +3,7 @@
 //   /~KEYID.CLAIMS.SIGNATURE/path      or  /path?tk=KEYID.CLAIMS.SIGNATURE
 //
 //   KEYID      which key signed it: letters, digits and dashes
-//   CLAIMS     base64url of a JSON object: { e: expiry, p: path prefix, c?: client prefix, s?: session, r?: rate }
+//   CLAIMS     base64url of a JSON object: { e: expiry, p: path prefix, c?: client prefix, s?: session, r?: rate, d?: diverted by }
 //   SIGNATURE  base64url of HMAC-SHA-256 over "KEYID.CLAIMS"
 //
 // In the path a token is inherited by the relative URLs of a playlist.
@@ -24,6 +24,8 @@ export interface PlaybackClaims {
   session?: string;
   /** Responses to its bearer are sent no faster. */
   bytesPerSecond?: number;
+  /** Why the player was not sent to a better appliance: it lacked content (C) or health (H). */
+  divertedBy?: "C" | "H";
 }
 
 /** A token as it came, not yet worth anything. */
@@ -36,8 +38,8 @@ export interface UncheckedToken {
 }
 
 export function makePlaybackToken(claims: PlaybackClaims, key: SigningKey): string {
-  const { expiresUnixS: e, pathPrefix: p, clientPrefix: c, session: s, bytesPerSecond: r } = claims;
-  const signed = `${key.id}.${Buffer.from(JSON.stringify({ e, p, c, s, r })).toString("base64url")}`;
+  const { expiresUnixS: e, pathPrefix: p, clientPrefix: c, session: s, bytesPerSecond: r, divertedBy: d } = claims;
+  const signed = `${key.id}.${Buffer.from(JSON.stringify({ e, p, c, s, r, d })).toString("base64url")}`;
   return `${signed}.${signatureOf(signed, key.secret).toString("base64url")}`;
 }
 
@@ -69,7 +71,7 @@ function parseClaims(json: string): PlaybackClaims | undefined {
     return undefined;
   }
   if (typeof value !== "object" || value === null) return undefined;
-  const { e, p, c, s, r } = value as Record<string, unknown>;
+  const { e, p, c, s, r, d } = value as Record<string, unknown>;
   if (typeof e !== "number" || !Number.isFinite(e) || typeof p !== "string") return undefined;
   if ((c !== undefined && typeof c !== "string") || (s !== undefined && typeof s !== "string")) return undefined;
   if (r !== undefined && !(typeof r === "number" && Number.isFinite(r) && r >= 1)) return undefined;
@@ -79,5 +81,7 @@ function parseClaims(json: string): PlaybackClaims | undefined {
     ...(c === undefined ? {} : { clientPrefix: c }),
     ...(s === undefined ? {} : { session: s }),
     ...(r === undefined ? {} : { bytesPerSecond: r }),
+    // A letter of a later version is none that we can account.
+    ...(d === "C" || d === "H" ? { divertedBy: d } : {}),
   };
 }

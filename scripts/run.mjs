@@ -5,12 +5,12 @@ import { fileURLToPath } from "node:url";
 
 export const packageRoot = fileURLToPath(new URL("..", import.meta.url));
 
-const env = { ...process.env, PATH: `${join(packageRoot, "node_modules/.bin")}${delimiter}${process.env.PATH}` };
+const path = `${join(packageRoot, "node_modules/.bin")}${delimiter}${process.env.PATH}`;
 
 /** Resolves when `command` ends with 0; otherwise rejects with what it was and how it ended. */
 export function run(command, args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: packageRoot, env, stdio: "inherit" });
+    const child = spawn(command, args, { cwd: packageRoot, env: { ...process.env, PATH: path }, stdio: "inherit" });
     child.on("error", reject);
     child.on("close", (code, signal) => {
       if (code === 0) resolve();
@@ -22,7 +22,7 @@ export function run(command, args) {
 /** Resolves to the exit code and everything that `command` printed. */
 export function capture(command, args) {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: packageRoot, env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, args, { cwd: packageRoot, env: { ...process.env, PATH: path }, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
     child.stdout.on("data", (data) => (output += data));
     child.stderr.on("data", (data) => (output += data));

@@ -31,6 +31,8 @@ export class Exchange implements RequestHeaders {
   /** By performance.now(); undefined where nobody wants to know. */
   startedMs: number | undefined;
   sender: BodySender | undefined;
+  /** Why the player was not sent to a better appliance, as its token says. */
+  divertedBy: "C" | "H" | undefined;
   /** Ends the wait for the first chunk. */
   leave: (() => void) | undefined;
 

@@ -133,6 +133,7 @@ export class RequestHandler {
     if (this.#underWay >= requestsMax) return this.#turnAway(response, 503, "Too many requests are under way", headOnly);
     const exchange = new Exchange(response, request, { method: headOnly ? "HEAD" : "GET", path, place });
     if (this.#options.serverTiming) exchange.startedMs = performance.now();
+    exchange.divertedBy = claims?.divertedBy;
     if (exchange.via.length > 0 && this.#refusesToFill(exchange)) return;
     if (path.startsWith(reservedPrefix)) return this.#receiveReserved(exchange);
     const cmcd = this.#readsCmcd ? parseCmcd(cmcdTextOf(request, this.#options.pacing.followPlayers)) : undefined;
@@ -424,9 +425,9 @@ export class RequestHandler {
   }
 
   /** What appliances fetch for each other says nothing new of players. */
-  #countHeat({ sender, via }: Exchange): void {
+  #countHeat({ sender, via, divertedBy }: Exchange): void {
     if (sender && via.length === 0 && sender.sentBytes > 0)
-      this.#options.heat.add(sender.object, sender.sentBytes, sender.readThroughBytes);
+      this.#options.heat.add(sender.object, sender.sentBytes, sender.readThroughBytes, divertedBy);
   }
 
   #countUnderWay(difference: 1 | -1, { via }: Exchange): void {

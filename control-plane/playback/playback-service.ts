@@ -10,8 +10,9 @@ import { toProtocolHolds, toProtocolRejected } from "../steering/steering-servic
 import type { SteeringSessions } from "../steering/steering-sessions.js";
 import type { TitleGate } from "../fill-plan/title-gate.js";
 import type { Steering } from "../steering/steering.js";
-import type { StreamAdmission } from "./stream-admission.js";
+import { diversionOf } from "./diversion.js";
 import { entryPathOf, objectsForPlayback, urlOf } from "./playback-answer.js";
+import type { StreamAdmission } from "./stream-admission.js";
 import type { UrlSigner } from "./url-signer.js";
 
 /** A player may ask where to play for so long after it began: the longest film, paused over a night. */
@@ -52,8 +53,12 @@ export function makePlaybackService(calls: ServiceCalls, options: PlaybackServic
         throw new OperatingError("no-appliance-live", `Cannot play title ${titleId}: ${why}`, { source: "fleet", retryable: true });
       }
       liveness.check(titleId, wanted, matchedSiteIds);
-      const token = signer?.sign({ paths: wanted.map(({ path }) => path), clientAddress });
-      const baseOf = (dataUrl: string) => (token === undefined ? dataUrl : `${dataUrl}~${token}/`);
+      const paths = wanted.map(({ path }) => path);
+      const session = randomUUID();
+      const baseOf = ({ dataUrl, siteId }: { dataUrl: string; siteId: string }) => {
+        const divertedBy = diversionOf(siteId, matchedSiteIds, rejected);
+        return signer === undefined ? dataUrl : `${dataUrl}~${signer.sign({ paths, clientAddress, session, divertedBy })}/`;
+      };
       // Last, so that a title that can't play takes no slot.
       const stream = await admission?.admit(caller, titleId);
       return {
@@ -63,8 +68,8 @@ export function makePlaybackService(calls: ServiceCalls, options: PlaybackServic
         urls: ranked.map(({ candidate }) => ({
           applianceId: candidate.id,
           siteId: candidate.siteId,
-          hlsUrl: urlOf(baseOf(candidate.dataUrl), title.hlsPath),
-          dashUrl: urlOf(baseOf(candidate.dataUrl), title.dashPath),
+          hlsUrl: urlOf(baseOf(candidate), title.hlsPath),
+          dashUrl: urlOf(baseOf(candidate), title.dashPath),
           holds: toProtocolHolds(candidate.holds),
         })),
         rejected: toProtocolRejected(rejected),

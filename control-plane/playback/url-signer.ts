@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import ipaddr from "ipaddr.js";
 import { makePlaybackToken } from "../../fill-protocol/playback-token.js";
 import type { Clock } from "../../runtime/clock.js";
+import type { DiversionLetter } from "./diversion.js";
 import type { TokenKeys } from "../fleet/token-keys.js";
 
 /** What a client keeps while its address changes within its network. */
@@ -16,6 +17,14 @@ export interface UrlSignerOptions {
   bindClients: boolean;
 }
 
+export interface SignedPlayback {
+  paths: readonly string[];
+  clientAddress: string;
+  /** One of its own where it is left out. */
+  session?: string;
+  divertedBy?: DiversionLetter | undefined;
+}
+
 export class UrlSigner {
   readonly #options: UrlSignerOptions;
 
@@ -23,15 +32,16 @@ export class UrlSigner {
     this.#options = options;
   }
 
-  /** A token for all of `paths`, and what lies in the folder that they share. Each has a session of its own, which can be revoked. */
-  sign({ paths, clientAddress }: { paths: readonly string[]; clientAddress: string }): string {
+  /** A token for all of `paths`, and what lies in the folder that they share. Tokens of one session can be revoked together. */
+  sign({ paths, clientAddress, session = randomUUID(), divertedBy }: SignedPlayback): string {
     const { bindClients, clock, keys, validForMs } = this.#options;
     const clientPrefix = bindClients ? prefixOf(clientAddress) : undefined;
     const claims = {
       expiresUnixS: Math.ceil((clock.unixMs() + validForMs) / 1000),
       pathPrefix: sharedFolderOf(paths),
       ...(clientPrefix === undefined ? {} : { clientPrefix }),
-      session: randomUUID(),
+      session,
+      ...(divertedBy === undefined ? {} : { divertedBy }),
     };
     return makePlaybackToken(claims, keys.signingKey());
   }

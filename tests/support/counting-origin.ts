@@ -16,6 +16,8 @@ export interface CountingOrigin {
   objects: ReadonlyMap<string, OriginObject>;
   /** Each answer with bytes waits so long. */
   delayMs: number;
+  /** Bytes of objects are answered with 503, and not counted. */
+  refuses: boolean;
   /** How often each chunk was asked for: bytes asked for by bytes there are, so that a chunk that comes in pieces counts once. Keys are "PATH NUMBER". */
   askedFor(): Map<string, number>;
   close(): Promise<void>;
@@ -43,6 +45,7 @@ export async function openCountingOrigin(sizes: ReadonlyMap<string, number>, chu
     if (encoded) return void response.writeHead(200, { "Content-Length": encoded.length }).end(encoded);
     const [object, content] = [objects.get(path), contents.get(path)];
     if (!object || !content) return void response.writeHead(404).end();
+    if (origin.refuses && request.method !== "HEAD") return void response.writeHead(503, { "Retry-After": "1", "Content-Length": 0 }).end();
     const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "");
     const [first, last] = range ? [Number(range[1]), Math.min(Number(range[2]), content.length - 1)] : [0, content.length - 1];
     const body = content.subarray(first, last + 1);
@@ -66,6 +69,7 @@ export async function openCountingOrigin(sizes: ReadonlyMap<string, number>, chu
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
     objects,
     delayMs: 0,
+    refuses: false,
     askedFor: () =>
       new Map(
         [...askedBytes].map(([key, bytes]) => {
