@@ -4,6 +4,7 @@ import { z } from "zod";
 import { jsonAnswer, parseJsonBody } from "./json-body.js";
 import { OperatingError } from "../../runtime/operating-error.js";
 import type { ControlPlaneClient } from "../control-plane-client.js";
+import { deviceBody } from "./catalog-routes.js";
 import { applianceJson, playbackJson, titleJson } from "./api-answers.js";
 import type { Route, RouteAnswer, RouteRequest } from "./http-app.js";
 import type { GatewayMetrics } from "./metrics.js";
@@ -11,7 +12,7 @@ import type { GatewayMetrics } from "./metrics.js";
 /** Pages of titles that are kept for when the control plane is away: 10,000 titles by pages of 50. */
 const titlePagesKeptMax = 200;
 
-const playbackBody = z.strictObject({ titleId: z.string().min(1).max(64) });
+const playbackBody = z.strictObject({ titleId: z.string().min(1).max(64), device: deviceBody.optional() });
 
 export interface ApiRoutesOptions {
   client: ControlPlaneClient;
@@ -45,8 +46,9 @@ export function makeApiRoutes({ client, metrics }: ApiRoutesOptions): Map<string
   };
 
   const startPlayback = async ({ body, clientAddress, requestId, authorization }: RouteRequest): Promise<RouteAnswer> => {
-    const { titleId } = parseJsonBody(body, playbackBody);
-    return jsonAnswer(playbackJson(await client.startPlayback({ titleId, clientAddress }, { requestId, authorization, clientAddress })));
+    const { titleId, device } = parseJsonBody(body, playbackBody);
+    const request = { titleId, clientAddress, ...(device && { device }) };
+    return jsonAnswer(playbackJson(await client.startPlayback(request, { requestId, authorization, clientAddress })));
   };
 
   const listFleet = async ({ requestId, authorization }: RouteRequest): Promise<RouteAnswer> => {

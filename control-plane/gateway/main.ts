@@ -6,6 +6,7 @@ import { announceReady, onStop } from "../../runtime/stop-signal.js";
 import { ControlPlaneClient } from "../control-plane-client.js";
 import { makeApiRoutes } from "./api-routes.js";
 import { makeBillingRoutes } from "./billing-routes.js";
+import { makeCatalogRoutes } from "./catalog-routes.js";
 import { TrustedProxies } from "./client-address.js";
 import { makeContentSteeringRoutes } from "./content-steering-routes.js";
 import { openHttpApp, type Route, type RouteAnswer } from "./http-app.js";
@@ -58,6 +59,7 @@ export async function openGateway(settings: GatewaySettings, log: Log): Promise<
     ...makeContentSteeringRoutes(client),
     ...makeLoginRoutes(client),
     ...makeBillingRoutes(client),
+    ...makeCatalogRoutes(client),
     ["/healthz", ownRoute(() => text(200, "ok\n"))],
     [
       "/readyz",
