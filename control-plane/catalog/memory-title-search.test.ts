@@ -27,6 +27,7 @@ const details = (titleId: string, name: string, rest: Partial<EditorialDetails> 
   windows: [],
   ...rest,
 });
+const unrated = ({ maturityAge: _, ...rest }: EditorialDetails): EditorialDetails => rest;
 const titles = [
   details("matrix", "The Matrix", { people: ["Keanu Reeves", "Carrie-Anne Moss"], genres: ["science fiction"], maturityAge: 16 }),
   details("matrix-2", "The Matrix Reloaded", { people: ["Keanu Reeves"], maturityAge: 16 }),
@@ -37,8 +38,8 @@ const titles = [
   details("it", "It"),
   details("italian", "The Italian Job"),
   details("dark", "Dark", { kind: "series", maturityAge: 16, windows: [{ countries: ["DE"], fromUnixMs: 0, untilUnixMs: 0 }] }),
-  details("dark-1", "Season 1", { kind: "season", parentId: "dark", number: 1 }),
-  (({ maturityAge: _, ...rest }) => rest)(details("dark-1-1", "Secrets", { kind: "episode", parentId: "dark-1", number: 1 })),
+  unrated(details("dark-1", "Season 1", { kind: "season", parentId: "dark", number: 1 })),
+  unrated(details("dark-1-1", "Secrets", { kind: "episode", parentId: "dark-1", number: 1 })),
   details("knight", "The Dark Knight", { maturityAge: 12 }),
 ];
 const query = (text: string, rest: Partial<TitleQuery> = {}): TitleQuery => ({
@@ -84,6 +85,7 @@ eachStore("MemoryTitleSearch finds by typos, prefixes, accents and people, the l
     ["ital", "italian"],
     ["dark", "dark"],
     ["dark kn", "knight"],
+    ["dork knight", "knight"],
     ["bergman bogart", "casablanca"],
     ["secret", "dark-1-1"],
   ];

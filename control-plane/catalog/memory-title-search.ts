@@ -14,8 +14,14 @@ import type { FoundTitle, TitleHits, TitleQuery, TitleSearch } from "./title-sea
 const titlesPerStep = 200;
 /** What other copies have written is looked for so often, and only when somebody searches. */
 const lookEveryMs = 1000;
-/** The index and what is shown of a title take 1 to 2 KB each (docs/catalog.md); what is beyond is not found. */
+/** The index and what is kept of a title take about 1.2 KB (docs/catalog.md); what is beyond is not found. */
 const titlesMaxDefault = 250_000;
+
+/** A word of more titles says little and costs much, some microseconds per title: rarer words of the query stand for it. */
+const titlesOfCommonWord = 5000;
+/** Each is compared with every word there is, some milliseconds. */
+const fuzzyWordsMax = 3;
+const prefixMinLength = 2;
 
 const kindWeights: Readonly<Record<TitleKindName, number>> = { film: 1, series: 1.1, season: 0.4, episode: 0.6 };
 const exactNameWeight = 4;
@@ -40,8 +46,10 @@ interface IndexedTitle {
   name: string;
   otherNames: string;
   people: string;
-  genres: string;
 }
+
+/** How much a word may differ: only those that no title has, or all. */
+type Tolerance = "unknown" | "all";
 
 export interface MemoryTitleSearchOptions {
   store: Pick<DetailsStore, "listChanged" | "readRevision">;
@@ -54,10 +62,12 @@ export class MemoryTitleSearch implements TitleSearch {
   readonly #options: MemoryTitleSearchOptions;
   readonly #kept = new Map<string, KeptTitle>();
   readonly #index = new MiniSearch<IndexedTitle>({
-    fields: ["name", "otherNames", "people", "genres"],
+    fields: ["name", "otherNames", "people"],
     tokenize: wordsOf,
     processTerm: (word) => word,
   });
+  /** Word → titles that had it, those that have lost it since included: to tell rare words from common ones and from typos. */
+  readonly #titlesOfWord = new Map<string, number>();
   /** How far the index has got. */
   #seen = { revision: -1, titleId: "" };
   #loaded = false;
@@ -95,27 +105,41 @@ export class MemoryTitleSearch implements TitleSearch {
     if (this.#options.clock.monotonicMs() - this.#lookedAtMs >= lookEveryMs) await this.#look();
     const words = wordsOf(query.text);
     if (words.length === 0) return { hits: [], total: 0 };
-    let found = this.#find(words, query, "AND");
-    // Better some words than nothing.
-    if (found.length === 0 && words.length > 1) found = this.#find(words, query, "OR");
+    const telling = this.#tellingOf(words);
+    const phrase = words.join(" ");
+    let found = this.#find(telling, { query, phrase, tolerance: "unknown", combineWith: "AND" });
+    // A typo may be a word too. Then better some words than nothing.
+    if (found.length === 0) found = this.#find(telling, { query, phrase, tolerance: "all", combineWith: "AND" });
+    if (found.length === 0 && telling.length > 1) found = this.#find(telling, { query, phrase, tolerance: "unknown", combineWith: "OR" });
     return { hits: found.slice(query.offset, query.offset + query.limit), total: found.length };
   }
 
-  #find(words: readonly string[], query: TitleQuery, combineWith: "AND" | "OR"): FoundTitle[] {
+  /** The words that are not common; the rarest where all are. */
+  #tellingOf(words: readonly string[]): readonly string[] {
+    const titlesOf = (word: string) => this.#titlesOfWord.get(word) ?? 0;
+    const telling = words.filter((word) => titlesOf(word) <= titlesOfCommonWord);
+    return telling.length > 0 ? telling : [words.toSorted((a, b) => titlesOf(a) - titlesOf(b))[0]!];
+  }
+
+  #find(
+    words: readonly string[],
+    { query, phrase, tolerance, combineWith }: { query: TitleQuery; phrase: string; tolerance: Tolerance; combineWith: "AND" | "OR" },
+  ): FoundTitle[] {
     const { country, maturityMaxAge, kinds } = query;
+    const isCommon = (word: string) => (this.#titlesOfWord.get(word) ?? 0) > titlesOfCommonWord;
+    const fuzzyWords = new Set(words.filter((word) => tolerance === "all" || !this.#titlesOfWord.has(word)).slice(0, fuzzyWordsMax));
     const options: SearchOptions = {
       combineWith,
       // The last word may be half-written.
-      prefix: (_, position, all) => position === all.length - 1,
+      prefix: (word, position, all) => position === all.length - 1 && word.length >= prefixMinLength && !isCommon(word),
       // A swap of two letters counts as two.
-      fuzzy: (word) => (word.length <= 3 ? 0 : word.length <= 5 ? 1 : 2),
-      boost: { name: 4, otherNames: 3, people: 2, genres: 1 },
+      fuzzy: (word) => (word.length <= 3 || !fuzzyWords.has(word) ? 0 : word.length <= 5 ? 1 : 2),
+      boost: { name: 4, otherNames: 3, people: 2 },
       weights: { fuzzy: 0.3, prefix: 0.6 },
     };
     const nowUnixMs = this.#options.clock.unixMs();
-    const phrase = words.join(" ");
     const hits: FoundTitle[] = [];
-    for (const result of this.#index.search(phrase, options)) {
+    for (const result of this.#index.search(words.join(" "), options)) {
       const title = this.#kept.get(result.id as string);
       if (!title || (kinds.length > 0 && !kinds.includes(title.kind))) continue;
       const rules = rulesInForce(this.#lineageOf(title));
@@ -191,8 +215,10 @@ export class MemoryTitleSearch implements TitleSearch {
       name: foldWord(name),
       otherNames: foldWord(title.otherNames.join(" ")),
       people: foldWord(title.people.join(" ")),
-      genres: foldWord(title.genres.join(" ")),
     };
+    for (const word of new Set(wordsOf(`${indexed.name} ${indexed.otherNames} ${indexed.people}`))) {
+      this.#titlesOfWord.set(word, (this.#titlesOfWord.get(word) ?? 0) + 1);
+    }
     if (isKnown) this.#index.replace(indexed);
     else this.#index.add(indexed);
   }
