@@ -55,7 +55,9 @@ export function detailsOfJson(body: z.output<typeof titleDetailsBody>): TitleDet
 export function detailsJson({ kind, windows, artwork, media, published, revision: _, ...rest }: TitleDetails) {
   const { titleId, name, ...others } = rest;
   const filled = Object.fromEntries(
-    Object.entries(others).filter(([, value]) => value !== undefined && value !== "" && value !== 0 && !(Array.isArray(value) && value.length === 0)),
+    Object.entries(others).filter(
+      ([, value]) => value !== undefined && value !== "" && value !== 0 && !(Array.isArray(value) && value.length === 0),
+    ),
   ) as Partial<typeof others>;
   return {
     titleId,

@@ -37,7 +37,9 @@ export function makeDetailsMethods(calls: ServiceCalls, { details, search, log }
       if (titles.length === 0 || titles.length > titlesPerPutMax) {
         throw invalid(`Cannot write titles: Expected 1 to ${titlesPerPutMax}: received ${titles.length}`);
       }
-      const mistakes = titles.flatMap((title) => mistakesInDetails(title).map((mistake) => `${JSON.stringify(title.titleId.slice(0, 64))}: ${mistake}`));
+      const mistakes = titles.flatMap((title) =>
+        mistakesInDetails(title).map((mistake) => `${JSON.stringify(title.titleId.slice(0, 64))}: ${mistake}`),
+      );
       if (mistakes.length > 0) throw invalid(`Cannot write titles: ${mistakes.slice(0, mistakesMax).join("; ")}`);
       const changed = await details.put(titles.map(editorialOf));
       if (changed > 0) {
@@ -50,7 +52,8 @@ export function makeDetailsMethods(calls: ServiceCalls, { details, search, log }
     getTitleDetails: calls.unary(async ({ titleId }) => {
       if (!isTitleId(titleId)) throw invalid("Cannot find the title: title_id must be 1 to 64 lower-case letters, digits and dashes");
       const title = await details.get(titleId);
-      if (!title) throw new OperatingError("title-unknown", `Cannot find title ${titleId}: the catalog has no such title`, { source: titleId });
+      if (!title)
+        throw new OperatingError("title-unknown", `Cannot find title ${titleId}: the catalog has no such title`, { source: titleId });
       return { title: toProtocolDetails(title) };
     }),
 

@@ -39,7 +39,8 @@ export const parentKindsOf = { film: [], series: [], season: ["series"], episode
 export function mistakesInDetails(title: TitleDetails): string[] {
   const mistakes: string[] = [];
   const text = (key: string, value: string, lengthMax: number, lengthMin = 0) => {
-    if (value.trim().length < lengthMin || value.length > lengthMax) mistakes.push(`${key} must be ${lengthMin} to ${lengthMax} characters`);
+    if (value.trim().length < lengthMin || value.length > lengthMax)
+      mistakes.push(`${key} must be ${lengthMin} to ${lengthMax} characters`);
     else if (controlPattern.test(value)) mistakes.push(`${key} has a control character`);
   };
   const list = (key: string, values: readonly string[], countMax: number, lengthMax: number) => {
@@ -59,7 +60,8 @@ export function mistakesInDetails(title: TitleDetails): string[] {
   list("genres", title.genres, genresMax, genreMaxLength);
   list("people", title.people, peopleMax, personMaxLength);
   if (title.number > numberMax) mistakes.push(`number must be ${numberMax} at most`);
-  if (title.releaseYear !== 0 && (title.releaseYear < 1800 || title.releaseYear > 9999)) mistakes.push("release_year must be 1800 to 9999, or 0");
+  if (title.releaseYear !== 0 && (title.releaseYear < 1800 || title.releaseYear > 9999))
+    mistakes.push("release_year must be 1800 to 9999, or 0");
   if ((title.maturityAge ?? 0) > 18) mistakes.push("maturity_age must be 0 to 18");
   if (title.artwork.length > artworkMax) mistakes.push(`artwork must be ${artworkMax} at most: received ${title.artwork.length}`);
   else {
@@ -91,7 +93,8 @@ export function mistakesInMedia({ encodes, audioLanguages, subtitleLanguages }: 
   if (encodes.length > encodesMax) return [`encodes must be ${encodesMax} at most: received ${encodes.length}`];
   const mistakes = encodes.flatMap(mistakesInEncode);
   for (const languages of [audioLanguages, subtitleLanguages]) {
-    if (languages.length > languagesMax || !languages.every(isLanguage)) mistakes.push(`languages must be up to ${languagesMax} language tags`);
+    if (languages.length > languagesMax || !languages.every(isLanguage))
+      mistakes.push(`languages must be up to ${languagesMax} language tags`);
   }
   return mistakes;
 }
@@ -100,7 +103,8 @@ function mistakesInEncode({ codecs, width, height, container, path, language }: 
   const mistakes: string[] = [];
   const why = whyBadPath(path);
   if (why !== undefined) mistakes.push(`path of an encode ${why}`);
-  if (codecs.length > 10 || !codecs.every((codec) => /^[\w.+-]{1,64}$/.test(codec))) mistakes.push("codecs of an encode must be such as avc1.640028");
+  if (codecs.length > 10 || !codecs.every((codec) => /^[\w.+-]{1,64}$/.test(codec)))
+    mistakes.push("codecs of an encode must be such as avc1.640028");
   if (width > pixelsMax || height > pixelsMax) mistakes.push(`width and height of an encode must be ${pixelsMax} at most`);
   if (!/^[\w.+-]{0,32}$/.test(container)) mistakes.push("container of an encode must be a word such as mp4");
   if (language !== "" && !isLanguage(language)) mistakes.push("language of an encode must be a language tag such as de or pt-BR");

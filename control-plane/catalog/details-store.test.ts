@@ -53,53 +53,64 @@ eachStore("DetailsStore keeps details exactly, and counts as changed what has ch
   assert.equal(await titles.put(family), 0);
   assert.equal((await titles.get("s-1"))!.revision, revision, "what stays as it is has no new revision");
   assert.equal(await titles.put([...family.slice(0, 2), details("s-1-1", { ...family[2]!, name: "Pilot" })]), 1);
-  assert.deepEqual((await titles.lineage("s-1-1")).map(({ name }) => name), ["Pilot", "The s-1", "The s"]);
+  assert.deepEqual(
+    (await titles.lineage("s-1-1")).map(({ name }) => name),
+    ["Pilot", "The s-1", "The s"],
+  );
   assert.deepEqual(await titles.lineage("nothing"), []);
   const { maturityAge: _, ...unrated } = details("s");
   await titles.put([{ ...unrated, kind: "series" }]);
   assert.equal((await titles.get("s"))!.maturityAge, undefined);
 });
 
-eachStore("DetailsStore refuses parts of what is not there, and other kinds for what has parts or objects, and writes nothing then", async ({ store }) => {
-  const titles = new DetailsStore(store);
-  const catalog = new CatalogStore(store);
-  assert.equal(await codeOf(titles.put([details("good"), family[1]!])), "parent-unknown");
-  assert.equal(await titles.get("good"), undefined);
-  // Parents must come first, also within one call.
-  assert.equal(await codeOf(titles.put([family[1]!, family[0]!])), "parent-unknown");
-  await titles.put(family);
-  assert.equal(await codeOf(titles.put([details("e", { kind: "season", parentId: "s-1" })])), "parent-unknown");
-  assert.equal(await codeOf(titles.put([details("s")])), "title-kind-fixed");
-  await catalog.replaceTitle(published("f", "F"), [object]);
-  assert.equal(await codeOf(titles.put([details("f", { kind: "series" })])), "title-kind-fixed");
-  assert.equal(await codeOf(catalog.replaceTitle(published("s", "S"), [object])), "title-kind-fixed");
-  assert.equal(await catalog.getTitle("s"), undefined);
-  assert.equal(await titles.put([details("f", { kind: "episode", parentId: "s" })]), 1);
-});
+eachStore(
+  "DetailsStore refuses parts of what is not there, and other kinds for what has parts or objects, and writes nothing then",
+  async ({ store }) => {
+    const titles = new DetailsStore(store);
+    const catalog = new CatalogStore(store);
+    assert.equal(await codeOf(titles.put([details("good"), family[1]!])), "parent-unknown");
+    assert.equal(await titles.get("good"), undefined);
+    // Parents must come first, also within one call.
+    assert.equal(await codeOf(titles.put([family[1]!, family[0]!])), "parent-unknown");
+    await titles.put(family);
+    assert.equal(await codeOf(titles.put([details("e", { kind: "season", parentId: "s-1" })])), "parent-unknown");
+    assert.equal(await codeOf(titles.put([details("s")])), "title-kind-fixed");
+    await catalog.replaceTitle(published("f", "F"), [object]);
+    assert.equal(await codeOf(titles.put([details("f", { kind: "series" })])), "title-kind-fixed");
+    assert.equal(await codeOf(catalog.replaceTitle(published("s", "S"), [object])), "title-kind-fixed");
+    assert.equal(await catalog.getTitle("s"), undefined);
+    assert.equal(await titles.put([details("f", { kind: "episode", parentId: "s" })]), 1);
+  },
+);
 
-eachStore("a title that is published is a film by the file's name until a person describes it; encodes come and go with the objects", async ({ store }) => {
-  const titles = new DetailsStore(store);
-  const catalog = new CatalogStore(store);
-  const media = JSON.stringify({ encodes: [], audioLanguages: ["de"], subtitleLanguages: [] });
-  await catalog.replaceTitle(published("f", "f.mkv"), [object], media);
-  const found = (await titles.get("f"))!;
-  assert.deepEqual([found.kind, found.name, found.published, found.media?.audioLanguages], ["film", "f.mkv", true, ["de"]]);
-  await titles.put([details("f", { name: "Fanny" })]);
-  assert.deepEqual([(await titles.get("f"))!.media?.audioLanguages, (await catalog.getTitle("f"))!.title.name], [["de"], "Fanny"]);
-  assert.equal((await catalog.replaceTitle(published("f", "f2.mkv"), [object])).name, "Fanny");
-  const again = (await titles.get("f"))!;
-  assert.deepEqual([again.name, again.genres, again.media], ["Fanny", ["drama"], undefined]);
-  // Details first, objects later.
-  await titles.put(family);
-  await catalog.replaceTitle(published("s-1-1", "file"), [object], media);
-  const episode = (await titles.get("s-1-1"))!;
-  assert.deepEqual([episode.kind, episode.name, episode.published, episode.parentId], ["episode", "The s-1-1", true, "s-1"]);
-});
+eachStore(
+  "a title that is published is a film by the file's name until a person describes it; encodes come and go with the objects",
+  async ({ store }) => {
+    const titles = new DetailsStore(store);
+    const catalog = new CatalogStore(store);
+    const media = JSON.stringify({ encodes: [], audioLanguages: ["de"], subtitleLanguages: [] });
+    await catalog.replaceTitle(published("f", "f.mkv"), [object], media);
+    const found = (await titles.get("f"))!;
+    assert.deepEqual([found.kind, found.name, found.published, found.media?.audioLanguages], ["film", "f.mkv", true, ["de"]]);
+    await titles.put([details("f", { name: "Fanny" })]);
+    assert.deepEqual([(await titles.get("f"))!.media?.audioLanguages, (await catalog.getTitle("f"))!.title.name], [["de"], "Fanny"]);
+    assert.equal((await catalog.replaceTitle(published("f", "f2.mkv"), [object])).name, "Fanny");
+    const again = (await titles.get("f"))!;
+    assert.deepEqual([again.name, again.genres, again.media], ["Fanny", ["drama"], undefined]);
+    // Details first, objects later.
+    await titles.put(family);
+    await catalog.replaceTitle(published("s-1-1", "file"), [object], media);
+    const episode = (await titles.get("s-1-1"))!;
+    assert.deepEqual([episode.kind, episode.name, episode.published, episode.parentId], ["episode", "The s-1-1", true, "s-1"]);
+  },
+);
 
 eachStore("DetailsStore pages through all titles once, parents before their parts, whatever the page size", async ({ store }) => {
   const titles = new DetailsStore(store);
   const films = Array.from({ length: 9 }, (_, number) => details(`z-${(number * 7) % 9}`));
-  const episodes = Array.from({ length: 12 }, (_, number) => details(`s-1-${number}`, { ...family[2]!, titleId: `s-1-${number}`, number: 12 - number }));
+  const episodes = Array.from({ length: 12 }, (_, number) =>
+    details(`s-1-${number}`, { ...family[2]!, titleId: `s-1-${number}`, number: 12 - number }),
+  );
   await titles.put([...family, ...films, ...episodes]);
   const walk = async (limit: number, parentId?: string) => {
     const seen: string[] = [];

@@ -141,9 +141,13 @@ export async function notePublished(
   const revision = await nextRevision(transaction);
   const [before] = await rowsOf(transaction, [titleId]);
   if (before && before.kind !== kindNumberOf("film") && before.kind !== kindNumberOf("episode")) {
-    throw new OperatingError("title-kind-fixed", `Cannot publish title ${titleId}: it is a ${titleKinds[before.kind - 1]}, which has no objects`, {
-      source: titleId,
-    });
+    throw new OperatingError(
+      "title-kind-fixed",
+      `Cannot publish title ${titleId}: it is a ${titleKinds[before.kind - 1]}, which has no objects`,
+      {
+        source: titleId,
+      },
+    );
   }
   const row = {
     title_id: titleId,
@@ -165,7 +169,12 @@ async function refuseOtherKind(transaction: Transaction<Schema>, { titleId, kind
   const refuse = (why: string) =>
     new OperatingError("title-kind-fixed", `Cannot make title ${titleId} a ${kind}: ${why}`, { source: titleId });
   if (published && (kind === "series" || kind === "season")) throw refuse("it has objects");
-  const part = await transaction.selectFrom("title_details").select("title_id").where("parent_id", "=", titleId).limit(1).executeTakeFirst();
+  const part = await transaction
+    .selectFrom("title_details")
+    .select("title_id")
+    .where("parent_id", "=", titleId)
+    .limit(1)
+    .executeTakeFirst();
   if (part) throw refuse(`${part.title_id} is part of it`);
 }
 
@@ -176,7 +185,11 @@ async function nextRevision(transaction: Transaction<Schema>): Promise<number> {
     .set((set) => ({ revision: set("revision", "+", 1) }))
     .where("id", "=", detailsRevisionId)
     .execute();
-  const row = await transaction.selectFrom("catalog_revision").select("revision").where("id", "=", detailsRevisionId).executeTakeFirstOrThrow();
+  const row = await transaction
+    .selectFrom("catalog_revision")
+    .select("revision")
+    .where("id", "=", detailsRevisionId)
+    .executeTakeFirstOrThrow();
   return row.revision;
 }
 

@@ -54,10 +54,16 @@ const query = (text: string, rest: Partial<TitleQuery> = {}): TitleQuery => ({
 
 const openSearch = (store: Pick<DetailsStore, "listChanged" | "readRevision">, titlesMax?: number) => {
   const clock = new ManualClock();
-  const search = new MemoryTitleSearch({ store, clock, log: openLog("control-plane", "silent"), ...(titlesMax !== undefined && { titlesMax }) });
+  const search = new MemoryTitleSearch({
+    store,
+    clock,
+    log: openLog("control-plane", "silent"),
+    ...(titlesMax !== undefined && { titlesMax }),
+  });
   search.start();
   const loaded = () => waitUntil("the search has loaded", () => search.search(query("x")));
-  const ids = async (text: string, rest: Partial<TitleQuery> = {}) => (await search.search(query(text, rest))).hits.map(({ titleId }) => titleId);
+  const ids = async (text: string, rest: Partial<TitleQuery> = {}) =>
+    (await search.search(query(text, rest))).hits.map(({ titleId }) => titleId);
   return { search, clock, loaded, ids };
 };
 
@@ -110,24 +116,27 @@ eachStore("MemoryTitleSearch shows what the age and the country may see, with th
   assert.deepEqual(await ids("dark", { kinds: ["film"] }), ["knight"]);
 });
 
-eachStore("MemoryTitleSearch sees what this copy writes at once and what another writes within a second, and goes on without the database", async ({ openCopy, kind }) => {
-  const [own, other] = [await openCopy(), await openCopy()];
-  const kept = new DetailsStore(own);
-  const { ids, loaded, search, clock } = openSearch(kept);
-  await loaded();
-  assert.deepEqual(await ids("casablanca"), []);
-  await kept.put(titles);
-  search.changed();
-  assert.deepEqual(await ids("casablanca"), ["casablanca"]);
-  await new DetailsStore(other).put([details("casablanca", "Rick’s Café"), details("new", "Metropolis")]);
-  clock.turn(1000);
-  assert.deepEqual([await ids("casablanca"), await ids("ricks cafe"), await ids("metropolis")], [[], ["casablanca"], ["new"]]);
-  // SQLite is never away.
-  if (kind === "sqlite") return;
-  await own.destroy();
-  clock.turn(10_000);
-  assert.deepEqual(await ids("metropolis"), ["new"]);
-});
+eachStore(
+  "MemoryTitleSearch sees what this copy writes at once and what another writes within a second, and goes on without the database",
+  async ({ openCopy, kind }) => {
+    const [own, other] = [await openCopy(), await openCopy()];
+    const kept = new DetailsStore(own);
+    const { ids, loaded, search, clock } = openSearch(kept);
+    await loaded();
+    assert.deepEqual(await ids("casablanca"), []);
+    await kept.put(titles);
+    search.changed();
+    assert.deepEqual(await ids("casablanca"), ["casablanca"]);
+    await new DetailsStore(other).put([details("casablanca", "Rick’s Café"), details("new", "Metropolis")]);
+    clock.turn(1000);
+    assert.deepEqual([await ids("casablanca"), await ids("ricks cafe"), await ids("metropolis")], [[], ["casablanca"], ["new"]]);
+    // SQLite is never away.
+    if (kind === "sqlite") return;
+    await own.destroy();
+    clock.turn(10_000);
+    assert.deepEqual(await ids("metropolis"), ["new"]);
+  },
+);
 
 test("MemoryTitleSearch pages without gaps, says how many there are, and stays within its bound", async () => {
   const rows = Array.from({ length: 60 }, (_, number) => ({
@@ -138,7 +147,8 @@ test("MemoryTitleSearch pages without gaps, says how many there are, and stays w
   }));
   const store = {
     readRevision: () => Promise.resolve(59),
-    listChanged: (limit: number, after: { revision: number }) => Promise.resolve(rows.filter(({ revision }) => revision > after.revision).slice(0, limit)),
+    listChanged: (limit: number, after: { revision: number }) =>
+      Promise.resolve(rows.filter(({ revision }) => revision > after.revision).slice(0, limit)),
   };
   const { search, loaded } = openSearch(store, 50);
   await loaded();
@@ -148,7 +158,10 @@ test("MemoryTitleSearch pages without gaps, says how many there are, and stays w
   for (let offset = 0; offset < 50; offset += 7) {
     paged.push(...(await search.search(query("common", { limit: 7, offset }))).hits.map(({ titleId }) => titleId));
   }
-  assert.deepEqual(paged, all.hits.map(({ titleId }) => titleId));
+  assert.deepEqual(
+    paged,
+    all.hits.map(({ titleId }) => titleId),
+  );
 });
 
 test("MemoryTitleSearch says that it loads until it has read the titles, and tries again when the database was away", async () => {

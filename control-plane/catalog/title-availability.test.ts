@@ -8,7 +8,8 @@ const now = Date.parse("2026-06-01T12:00:00Z");
 const day = 86_400_000;
 const viewer: Viewer = { country: "DE", maturityMaxAge: undefined, nowUnixMs: now };
 const window = (rest: Partial<TitleWindow>): TitleWindow => ({ countries: [], fromUnixMs: 0, untilUnixMs: 0, ...rest });
-const codeFor = (windows: TitleWindow[], change: Partial<Viewer> = {}) => whyUnavailable({ maturityAge: 12, windows }, { ...viewer, ...change })?.code;
+const codeFor = (windows: TitleWindow[], change: Partial<Viewer> = {}) =>
+  whyUnavailable({ maturityAge: 12, windows }, { ...viewer, ...change })?.code;
 
 test("whyUnavailable() tells country, too early, too late and too young apart", () => {
   assert.equal(codeFor([]), undefined);
@@ -31,9 +32,15 @@ test("whyUnavailable() tells country, too early, too late and too young apart", 
 });
 
 test("whyUnavailable() says the date", () => {
-  const early = whyUnavailable({ maturityAge: 0, windows: [window({ fromUnixMs: now + day }), window({ fromUnixMs: now + 2 * day })] }, viewer);
+  const early = whyUnavailable(
+    { maturityAge: 0, windows: [window({ fromUnixMs: now + day }), window({ fromUnixMs: now + 2 * day })] },
+    viewer,
+  );
   assert.match(early!.why, /from 2026-06-02T12:00:00/);
-  const late = whyUnavailable({ maturityAge: 0, windows: [window({ untilUnixMs: now - 2 * day }), window({ untilUnixMs: now - day })] }, viewer);
+  const late = whyUnavailable(
+    { maturityAge: 0, windows: [window({ untilUnixMs: now - 2 * day }), window({ untilUnixMs: now - day })] },
+    viewer,
+  );
   assert.match(late!.why, /until 2026-05-31T12:00:00/);
 });
 
@@ -49,7 +56,11 @@ test("rulesInForce() takes what the title does not say from what it is part of, 
 
 test("whyUnavailable() lets through exactly when a window of the country, or of all, is open", () => {
   const moment = fc.integer({ min: now - 3, max: now + 3 });
-  const anyWindow = fc.record({ countries: fc.subarray(["DE", "AT", "FR"]), fromUnixMs: fc.oneof(fc.constant(0), moment), untilUnixMs: fc.oneof(fc.constant(0), moment) });
+  const anyWindow = fc.record({
+    countries: fc.subarray(["DE", "AT", "FR"]),
+    fromUnixMs: fc.oneof(fc.constant(0), moment),
+    untilUnixMs: fc.oneof(fc.constant(0), moment),
+  });
   fc.assert(
     fc.property(fc.array(anyWindow, { minLength: 1 }), fc.constantFrom("DE", "AT", "FR", "US", undefined), (windows, country) => {
       const open = windows.some(

@@ -108,7 +108,10 @@ function countOf(query: URLSearchParams, key: string): number {
   const value = query.get(key);
   if (value === null) return 0;
   if (!/^\d{1,9}$/.test(value)) {
-    throw new OperatingError("invalid-argument", `Cannot read ${key}: Expected a whole number: received ${JSON.stringify(value.slice(0, 50))}`);
+    throw new OperatingError(
+      "invalid-argument",
+      `Cannot read ${key}: Expected a whole number: received ${JSON.stringify(value.slice(0, 50))}`,
+    );
   }
   return Number(value);
 }

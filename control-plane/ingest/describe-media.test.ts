@@ -45,13 +45,23 @@ test("describeMedia() names each encode once, with what HLS and DASH say of it, 
     `${audio} opus 0 96000 webm audio-pt.webm pt-BR  D`,
     `${subtitles} stpp.ttml.im1t 0 800 mp4 subs-en.mp4 en  D`,
   ]);
-  assert.deepEqual([media.audioLanguages, media.subtitleLanguages], [["de", "en", "pt-BR"], ["fr", "en"]]);
+  assert.deepEqual(
+    [media.audioLanguages, media.subtitleLanguages],
+    [
+      ["de", "en", "pt-BR"],
+      ["fr", "en"],
+    ],
+  );
   assert.deepEqual(mistakesInMedia(media), []);
 });
 
 test("describeMedia() keeps the sound's codec of a variant that has the sound inside", () => {
   const text = '#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1000,CODECS="avc1.4d401f,mp4a.40.2",RESOLUTION=640x360\na.m3u8\n';
-  const { encodes } = describeMedia({ hlsTracks: parseHlsPlaylist(text, "m.m3u8").tracks, dashTracks: [], firstFiles: new Map([["a.m3u8", "a-1.ts"]]) });
+  const { encodes } = describeMedia({
+    hlsTracks: parseHlsPlaylist(text, "m.m3u8").tracks,
+    dashTracks: [],
+    firstFiles: new Map([["a.m3u8", "a-1.ts"]]),
+  });
   assert.deepEqual(
     encodes.map(({ codecs, container, path }) => ({ codecs, container, path })),
     [{ codecs: ["avc1.4d401f", "mp4a.40.2"], container: "ts", path: "a-1.ts" }],

@@ -19,9 +19,17 @@ const encode = (kind: TrackKind, codec: string, height = 0): Encode => ({
 const video = (codec: string, height: number) => encode(TrackKind.TRACK_KIND_VIDEO, codec, height);
 const audio = (codec: string) => encode(TrackKind.TRACK_KIND_AUDIO, codec);
 const subtitles = encode(TrackKind.TRACK_KIND_SUBTITLES, "wvtt");
-const film = [video("avc1.640028", 540), video("avc1.640028", 1080), video("hvc1.2.4.L150", 2160), audio("mp4a.40.2"), audio("ec-3"), subtitles];
+const film = [
+  video("avc1.640028", 540),
+  video("avc1.640028", 1080),
+  video("hvc1.2.4.L150", 2160),
+  audio("mp4a.40.2"),
+  audio("ec-3"),
+  subtitles,
+];
 const any: PlaybackLimits = { codecs: [], deviceHeightMax: 0, planHeightMax: 0 };
-const pathsOf = (chosen: Encode[] | { whyNone: string }) => (Array.isArray(chosen) ? chosen.map(({ path }) => path).join(" ") : chosen.whyNone);
+const pathsOf = (chosen: Encode[] | { whyNone: string }) =>
+  Array.isArray(chosen) ? chosen.map(({ path }) => path).join(" ") : chosen.whyNone;
 
 test("chooseEncodes() leaves what the device plays and the plan includes, best picture first", () => {
   const rows: [limits: Partial<PlaybackLimits>, paths: string][] = [
@@ -58,7 +66,9 @@ test("chooseEncodes() does not hold against an encode what nobody knows of it, a
 
 test("chooseEncodes() gives a part of what there is, all of it within the limits", () => {
   const anyEncode = fc.oneof(
-    fc.tuple(fc.constantFrom("avc1.1", "hvc1.2", "av01.0"), fc.integer({ min: 1, max: 3000 })).map(([codec, height]) => video(codec, height)),
+    fc
+      .tuple(fc.constantFrom("avc1.1", "hvc1.2", "av01.0"), fc.integer({ min: 1, max: 3000 }))
+      .map(([codec, height]) => video(codec, height)),
     fc.constantFrom("mp4a.40.2", "opus", "ac-3").map(audio),
   );
   const limits = fc.record({
@@ -73,7 +83,11 @@ test("chooseEncodes() gives a part of what there is, all of it within the limits
       const heightMax = Math.min(limits.deviceHeightMax || Infinity, limits.planHeightMax || Infinity);
       for (const each of chosen) assert.ok(encodes.includes(each) && each.height <= heightMax);
       for (const kind of [TrackKind.TRACK_KIND_VIDEO, TrackKind.TRACK_KIND_AUDIO]) {
-        assert.equal(chosen.some((each) => each.kind === kind), encodes.some((each) => each.kind === kind), "never sound without pictures");
+        assert.equal(
+          chosen.some((each) => each.kind === kind),
+          encodes.some((each) => each.kind === kind),
+          "never sound without pictures",
+        );
       }
     }),
   );

@@ -13,7 +13,22 @@ export interface PlaybackLimits {
 /** Names of one and the same codec: parameter sets in the stream or beside it make the difference, which players bridge. */
 const sameCodec: Readonly<Record<string, string>> = { avc3: "avc1", hev1: "hvc1", dvhe: "dvh1", dvav: "dva1" };
 /** What a codec is for, by its first four letters. Anything else is for pictures. */
-const soundCodecs = new Set(["mp4a", "ac-3", "ec-3", "ac-4", "opus", "flac", "alac", "vorb", "dtsc", "dtse", "dtsx", "mp3", "mha1", "mhm1"]);
+const soundCodecs = new Set([
+  "mp4a",
+  "ac-3",
+  "ec-3",
+  "ac-4",
+  "opus",
+  "flac",
+  "alac",
+  "vorb",
+  "dtsc",
+  "dtse",
+  "dtsx",
+  "mp3",
+  "mha1",
+  "mhm1",
+]);
 const textCodecs = new Set(["wvtt", "stpp", "tx3g"]);
 
 /** The encodes that are left, best picture first, or why none is, in words that follow "Cannot play title X: ". */

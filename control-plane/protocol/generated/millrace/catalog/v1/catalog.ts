@@ -2922,7 +2922,7 @@ export const CatalogServiceService = {
       Buffer.from(ListTitleDetailsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListTitleDetailsResponse => ListTitleDetailsResponse.decode(value),
   },
-  /** Titles by words of their names, people and genres, the best first. Tolerates typos and half-written last words. */
+  /** Titles by words of their names and people, the best first. Tolerates typos and half-written last words. */
   searchTitles: {
     path: "/millrace.catalog.v1.CatalogService/SearchTitles" as const,
     requestStream: false as const,
@@ -2949,7 +2949,7 @@ export interface CatalogServiceServer extends UntypedServiceImplementation {
   getTitleDetails: handleUnaryCall<GetTitleDetailsRequest, GetTitleDetailsResponse>;
   /** Films, then series, seasons and episodes, each by id; with parent_id by number. */
   listTitleDetails: handleUnaryCall<ListTitleDetailsRequest, ListTitleDetailsResponse>;
-  /** Titles by words of their names, people and genres, the best first. Tolerates typos and half-written last words. */
+  /** Titles by words of their names and people, the best first. Tolerates typos and half-written last words. */
   searchTitles: handleUnaryCall<SearchTitlesRequest, SearchTitlesResponse>;
 }
 
@@ -3051,7 +3051,7 @@ export interface CatalogServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListTitleDetailsResponse) => void,
   ): ClientUnaryCall;
-  /** Titles by words of their names, people and genres, the best first. Tolerates typos and half-written last words. */
+  /** Titles by words of their names and people, the best first. Tolerates typos and half-written last words. */
   searchTitles(
     request: SearchTitlesRequest,
     callback: (error: ServiceError | null, response: SearchTitlesResponse) => void,
