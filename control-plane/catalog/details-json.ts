@@ -52,7 +52,7 @@ export function detailsOfJson(body: z.output<typeof titleDetailsBody>): TitleDet
 }
 
 /** What is empty or not known is left out. */
-export function detailsJson({ kind, windows, artwork, media, published, revision: _, ...rest }: TitleDetails) {
+export function detailsJson({ kind, windows, artwork, media, published, revision: _revision, ...rest }: TitleDetails) {
   const { titleId, name, ...others } = rest;
   const filled = Object.fromEntries(
     Object.entries(others).filter(

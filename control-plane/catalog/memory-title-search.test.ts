@@ -27,7 +27,7 @@ const details = (titleId: string, name: string, rest: Partial<EditorialDetails> 
   windows: [],
   ...rest,
 });
-const unrated = ({ maturityAge: _, ...rest }: EditorialDetails): EditorialDetails => rest;
+const unrated = ({ maturityAge: _maturityAge, ...rest }: EditorialDetails): EditorialDetails => rest;
 const titles = [
   details("matrix", "The Matrix", { people: ["Keanu Reeves", "Carrie-Anne Moss"], genres: ["science fiction"], maturityAge: 16 }),
   details("matrix-2", "The Matrix Reloaded", { people: ["Keanu Reeves"], maturityAge: 16 }),

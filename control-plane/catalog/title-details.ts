@@ -1,6 +1,6 @@
 // What a title is beside its objects, as the store keeps it, and its way to and from the protocol's messages.
 import {
-  TitleKind,
+  type TitleKind,
   TrackKind,
   type Artwork,
   type Encode,
