@@ -8,8 +8,8 @@ import { upsert } from "../store/upsert.js";
 import { parentKindsOf } from "./details-rules.js";
 import { bodyTextOf, detailsOf, kindNumberOf, titleKinds, type EditorialDetails, type StoredDetails } from "./title-details.js";
 
-/** Rows of catalog_revision. */
-export const detailsRevisionId = 2;
+/** The one row of details_revision. */
+const revisionRowId = 1;
 /** An episode, its season, its series. */
 const lineageMax = 3;
 
@@ -127,7 +127,7 @@ export class DetailsStore {
 
   /** Grows with every change of any title's details. */
   async readRevision(): Promise<number> {
-    const row = await this.#store.selectFrom("catalog_revision").select("revision").where("id", "=", detailsRevisionId).executeTakeFirst();
+    const row = await this.#store.selectFrom("details_revision").select("revision").where("id", "=", revisionRowId).executeTakeFirst();
     return row?.revision ?? 0;
   }
 }
@@ -181,15 +181,11 @@ async function refuseOtherKind(transaction: Transaction<Schema>, { titleId, kind
 /** Counts one change. The row stays locked until the transaction ends. */
 async function nextRevision(transaction: Transaction<Schema>): Promise<number> {
   await transaction
-    .updateTable("catalog_revision")
+    .updateTable("details_revision")
     .set((set) => ({ revision: set("revision", "+", 1) }))
-    .where("id", "=", detailsRevisionId)
+    .where("id", "=", revisionRowId)
     .execute();
-  const row = await transaction
-    .selectFrom("catalog_revision")
-    .select("revision")
-    .where("id", "=", detailsRevisionId)
-    .executeTakeFirstOrThrow();
+  const row = await transaction.selectFrom("details_revision").select("revision").where("id", "=", revisionRowId).executeTakeFirstOrThrow();
   return row.revision;
 }
 

@@ -10,7 +10,7 @@ interface TitleDetailsTable {
   parent_id: string;
   number: number;
   name: string;
-  /** Of the last change, counted in row 2 of catalog_revision. */
+  /** Of the last change, counted in details_revision. */
   revision: number;
   /** 1 when a person wrote it: then the name that ingest found does not replace this one. */
   edited: number;
@@ -20,7 +20,14 @@ interface TitleDetailsTable {
   media: string;
 }
 
+/** One row, which is always there: counts the changes of details. */
+interface DetailsRevisionTable {
+  id: number;
+  revision: number;
+}
+
 export interface CatalogTables {
+  details_revision: DetailsRevisionTable;
   title_details: TitleDetailsTable;
 }
 
@@ -51,8 +58,14 @@ export const catalogTables: Migration = {
       insert into title_details (title_id, kind, parent_id, number, name, revision, edited, body, media)
       select title_id, 1, '', 0, name, 0, 0, '{}', '' from title
       where title_id not in (select title_id from title_details)`.execute(database);
+    await database.schema
+      .createTable("details_revision")
+      .ifNotExists()
+      .addColumn("id", "integer", (column) => column.primaryKey())
+      .addColumn("revision", "bigint", (column) => column.notNull())
+      .execute();
     await sql`
-      insert into catalog_revision (id, revision)
-      select 2, 0 from (select 1 as one) as one_row where not exists (select * from catalog_revision where id = 2)`.execute(database);
+      insert into details_revision (id, revision)
+      select 1, 0 from (select 1 as one) as one_row where not exists (select * from details_revision)`.execute(database);
   },
 };

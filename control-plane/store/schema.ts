@@ -25,7 +25,7 @@ interface TitleObjectTable {
   position: number;
 }
 
-/** Counts changes, of titles' objects in row 1 and of their details in row 2, so that copies of the control plane see each other's. */
+/** One row: counts the changes of titles' objects, so that copies of the control plane see each other's. */
 interface CatalogRevisionTable {
   id: number;
   revision: number;
