@@ -5,6 +5,7 @@ import { packageVersion } from "../runtime/package-root.js";
 import { applianceCommand } from "./appliance-command.js";
 import { benchCommand } from "./bench/bench-command.js";
 import { billingCommand } from "./billing-command.js";
+import { catalogCommand } from "./catalog-command.js";
 import { controlPlaneCommand } from "./control-plane-command.js";
 import { demoCommand } from "./demo-command.js";
 import { diskCommand } from "./disk-command.js";
@@ -31,6 +32,7 @@ const commands = [
   indexCommand,
   purgeCommand,
   ingestCommand,
+  catalogCommand,
   originCommand,
   fillCommand,
   steerCommand,

@@ -29,7 +29,15 @@ const accessRules: Readonly<Record<string, Readonly<Record<string, AccessRule>>>
     FetchRegistry: { allow: ["operator", "appliance", "service"] },
   },
   "millrace.fill.v1.FillService": { FetchManifest: appliance, RankSources: appliance, ReportHoldings: appliance, ReportHeat: appliance },
-  "millrace.catalog.v1.CatalogService": { PublishTitle: staff, ListTitles: anyone, GetTitle: anyone },
+  "millrace.catalog.v1.CatalogService": {
+    PublishTitle: staff,
+    ListTitles: anyone,
+    GetTitle: anyone,
+    PutTitleDetails: staff,
+    GetTitleDetails: anyone,
+    ListTitleDetails: anyone,
+    SearchTitles: anyone,
+  },
   "millrace.steering.v1.SteeringService": {
     RankAppliances: staff,
     ReleaseSession: staff,

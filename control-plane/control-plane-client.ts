@@ -92,6 +92,10 @@ export class ControlPlaneClient {
   readonly publishTitle = this.#unary(() => this.#catalog.publishTitle.bind(this.#catalog));
   readonly listTitles = this.#unary(() => this.#catalog.listTitles.bind(this.#catalog));
   readonly getTitle = this.#unary(() => this.#catalog.getTitle.bind(this.#catalog));
+  readonly putTitleDetails = this.#unary(() => this.#catalog.putTitleDetails.bind(this.#catalog));
+  readonly getTitleDetails = this.#unary(() => this.#catalog.getTitleDetails.bind(this.#catalog));
+  readonly listTitleDetails = this.#unary(() => this.#catalog.listTitleDetails.bind(this.#catalog));
+  readonly searchTitles = this.#unary(() => this.#catalog.searchTitles.bind(this.#catalog));
   readonly startPlayback = this.#unary(() => this.#playback.startPlayback.bind(this.#playback));
   readonly summarizePlan = this.#unary(() => this.#fillPlan.summarizePlan.bind(this.#fillPlan));
   readonly explainObject = this.#unary(() => this.#fillPlan.explainObject.bind(this.#fillPlan));

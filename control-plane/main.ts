@@ -8,6 +8,8 @@ import { announceReady, onStop } from "../runtime/stop-signal.js";
 import { Authenticator } from "./caller.js";
 import { makeCatalogService } from "./catalog/catalog-service.js";
 import { CatalogStore } from "./catalog/catalog-store.js";
+import { DetailsStore } from "./catalog/details-store.js";
+import { MemoryTitleSearch } from "./catalog/memory-title-search.js";
 import { makeFillPlanService } from "./fill-plan/fill-plan-service.js";
 import { FillPlanner } from "./fill-plan/fill-planner.js";
 import { fillRulesOf } from "./fill-plan/fill-rules.js";
@@ -33,6 +35,7 @@ import { TitleGate } from "./fill-plan/title-gate.js";
 import { openBilling } from "./billing/open-billing.js";
 import { BillingServiceService } from "./protocol/generated/millrace/billing/v1/billing.js";
 import { StreamAdmission } from "./playback/stream-admission.js";
+import { TitleAvailability } from "./playback/title-availability.js";
 import { makePlaybackService } from "./playback/playback-service.js";
 import { CatalogServiceService } from "./protocol/generated/millrace/catalog/v1/catalog.js";
 import { LoginServiceService } from "./protocol/generated/millrace/login/v1/login.js";
@@ -93,6 +96,9 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     throw error;
   });
   const catalog = new CatalogStore(store);
+  const details = new DetailsStore(store);
+  const search = new MemoryTitleSearch({ store: details, clock, log });
+  search.start();
   const applianceStore = new ApplianceStore(store);
   const numbers = new Numbering();
   const { heartbeatEvery, expiresAfter, drainedAfter, selfPreservation } = settings.fleet;
@@ -235,7 +241,7 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     },
     {
       definition: CatalogServiceService,
-      implementation: makeCatalogService(calls, { store: catalog, onChange: () => planner.changed(), clock, log }),
+      implementation: makeCatalogService(calls, { store: catalog, details, search, onChange: () => planner.changed(), clock, log }),
     },
     {
       definition: SteeringServiceService,
@@ -251,7 +257,17 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
     },
     {
       definition: PlaybackServiceService,
-      implementation: makePlaybackService(calls, { catalog, steering, sessions, nominalBitsPerSecond, clock, signer, liveness, admission }),
+      implementation: makePlaybackService(calls, {
+        catalog,
+        availability: new TitleAvailability({ details, countryOf: geo?.countryOf, clock }),
+        steering,
+        sessions,
+        nominalBitsPerSecond,
+        clock,
+        signer,
+        liveness,
+        admission,
+      }),
     },
     { definition: LoginServiceService, implementation: login.makeService(calls) },
   ]);
@@ -293,6 +309,7 @@ export async function openControlPlane(settings: ControlPlaneSettings, { log, cl
       routing.close();
       clearInterval(sweep);
       tokenKeys.stop();
+      search.close();
       await server.drain();
       await decisionLog?.close();
       await billing.close();

@@ -1,33 +1,40 @@
-// CatalogService over gRPC: titles are published, listed by pages, read one by one.
+// CatalogService over gRPC: titles are published, described, listed by pages, read one by one, and found.
 import type { Clock } from "../../runtime/clock.js";
 import type { Log } from "../../runtime/log.js";
 import { OperatingError } from "../../runtime/operating-error.js";
 import type { CatalogServiceServer, Title } from "../protocol/generated/millrace/catalog/v1/catalog.js";
 import type { ServiceCalls } from "../service-calls.js";
 import type { CatalogStore, StoredTitle } from "./catalog-store.js";
+import { makeDetailsMethods, type DetailsMethodsOptions } from "./details-methods.js";
+import { mistakesInMedia } from "./details-rules.js";
 import { encodePageToken, parsePageToken } from "./page-token.js";
+import { mediaTextOf } from "./title-details.js";
 import { isTitleId, mistakesInTitle } from "./title-rules.js";
 
 const pageSizeDefault = 50;
 const pageSizeMax = 500;
+const mistakesMax = 10;
 
-export interface CatalogServiceOptions {
+export interface CatalogServiceOptions extends DetailsMethodsOptions {
   store: CatalogStore;
-  /** Told after every change. */
+  /** Told after every change of objects. */
   onChange: () => void;
   clock: Clock;
   log: Log;
 }
 
-export function makeCatalogService(calls: ServiceCalls, { store, onChange, clock, log }: CatalogServiceOptions): CatalogServiceServer {
+export function makeCatalogService(calls: ServiceCalls, options: CatalogServiceOptions): CatalogServiceServer {
+  const { store, search, onChange, clock, log } = options;
   return {
+    ...makeDetailsMethods(calls, options),
+
     publishTitle: calls.unary(async (request) => {
-      const mistakes = mistakesInTitle(request);
+      const mistakes = [...mistakesInTitle(request), ...(request.media ? mistakesInMedia(request.media) : [])].slice(0, mistakesMax);
       if (!request.title || mistakes.length > 0) {
         throw new OperatingError("invalid-argument", `Cannot publish the title: ${mistakes.join("; ")}`);
       }
       const objects = request.objects.map((object) => ({ ...object, sizeBytes: Number(object.sizeBytes) }));
-      const title: StoredTitle = {
+      const published: StoredTitle = {
         titleId: request.title.titleId,
         name: request.title.name,
         durationSeconds: request.title.durationSeconds,
@@ -37,8 +44,9 @@ export function makeCatalogService(calls: ServiceCalls, { store, onChange, clock
         objectCount: objects.length,
         publishedAtUnixMs: clock.unixMs(),
       };
-      await store.replaceTitle(title, objects);
+      const title = await store.replaceTitle(published, objects, mediaTextOf(request.media));
       onChange();
+      search.changed();
       log.info({ titleId: title.titleId, objects: title.objectCount, sizeBytes: title.sizeBytes }, "title published");
       return { title: toProtocolTitle(title) };
     }),

@@ -3,6 +3,7 @@ import type { Transaction } from "kysely";
 import type { Store } from "../store/database.js";
 import { transact } from "../store/transact.js";
 import type { Schema, TitleTable } from "../store/schema.js";
+import { notePublished } from "./details-store.js";
 import type { PageEnd } from "./page-token.js";
 
 export interface StoredTitle {
@@ -33,10 +34,15 @@ export class CatalogStore {
     this.#store = store;
   }
 
-  /** Adds the title or takes the place of the one with its id, objects and all, in one transaction. */
-  async replaceTitle(title: StoredTitle, objects: readonly StoredObject[]): Promise<void> {
-    await transact(this.#store, async (transaction) => {
+  /**
+   * Adds the title or takes the place of the one with its id, objects and all, in one transaction. The title as it is now: with the name
+   * that a person gave it where one did.
+   * @throws OperatingError "title-kind-fixed".
+   */
+  async replaceTitle(published: StoredTitle, objects: readonly StoredObject[], media = ""): Promise<StoredTitle> {
+    return await transact(this.#store, async (transaction) => {
       await countRevision(transaction);
+      const title = { ...published, ...(await notePublished(transaction, { titleId: published.titleId, name: published.name, media })) };
       await transaction.deleteFrom("title").where("title_id", "=", title.titleId).execute();
       await transaction.deleteFrom("title_object").where("title_id", "=", title.titleId).execute();
       await transaction.insertInto("title").values(rowOf(title)).execute();
@@ -54,6 +60,7 @@ export class CatalogStore {
           .values(rows.slice(at, at + rowsPerStatementMax))
           .execute();
       }
+      return title;
     });
   }
 

@@ -1,6 +1,7 @@
 // The control plane's messages as the JSON of the gateway's API.
 import { ApplianceRole, ApplianceState, DiskState, type ApplianceStatus } from "../../fill-protocol/generated/millrace/fleet/v1/fleet.js";
 import { OperatingError } from "../../runtime/operating-error.js";
+import { encodeJson } from "../catalog/details-json.js";
 import type { Title } from "../protocol/generated/millrace/catalog/v1/catalog.js";
 import type { StartPlaybackResponse } from "../protocol/generated/millrace/playback/v1/playback.js";
 import { Holds, RejectionLetter } from "../protocol/generated/millrace/steering/v1/steering.js";
@@ -30,6 +31,7 @@ export function playbackJson(answer: StartPlaybackResponse) {
     titleId: answer.titleId,
     name: answer.name,
     durationSeconds: answer.durationSeconds,
+    encodes: answer.encodes.map(encodeJson),
     // For players that follow HLS or DASH Content Steering; the path of this gateway.
     steering: {
       hls: answer.urls.some(({ hlsUrl }) => hlsUrl !== "") ? steeringPath("master.m3u8", answer.steeringSession) : "",

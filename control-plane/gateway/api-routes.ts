@@ -2,6 +2,7 @@
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
 import { OperatingError } from "../../runtime/operating-error.js";
+import { deviceBody, encode } from "./catalog-routes.js";
 import { applianceJson, playbackJson, titleJson } from "./api-answers.js";
 import { appliance, playback, title } from "./api-schemas.js";
 import type { Route } from "./http-app.js";
@@ -64,12 +65,14 @@ export function makeApiRoutes({ calls, metrics, keptPlaybacks, services, copies 
     name: "playback",
     summary: "What a player needs to start: ranked URLs. stale: playback can't be asked, and this is what it said last",
     call: "startPlayback",
-    body: z.strictObject({ titleId: z.string().min(1).max(64) }),
-    answer: playback.extend({ stale }),
-    work: async ({ titleId }, { requestId = "", authorization = "", clientAddress = "" }) => {
-      const asked = { titleId, clientAddress, authorization };
+    body: z.strictObject({ titleId: z.string().min(1).max(64), device: deviceBody.optional() }),
+    answer: playback.extend({ encodes: z.array(encode), stale }),
+    work: async ({ titleId, device }, { requestId = "", authorization = "", clientAddress = "" }) => {
+      const asked = { titleId, clientAddress, authorization, device: JSON.stringify(device ?? {}) };
       try {
-        const answer = playbackJson(await calls.startPlayback({ titleId, clientAddress }, { requestId, authorization, clientAddress }));
+        const answer = playbackJson(
+          await calls.startPlayback({ titleId, clientAddress, ...(device && { device }) }, { requestId, authorization, clientAddress }),
+        );
         keptPlaybacks.keep(asked, answer);
         return answer;
       } catch (error) {

@@ -16,6 +16,8 @@ export interface PlaybackAsked {
   clientAddress: string;
   /** Billing and tokens go by the account: a list is only for whom it was made. */
   authorization: string;
+  /** What the device says it can play, as JSON. */
+  device: string;
 }
 
 export class KeptPlaybacks {
@@ -41,13 +43,13 @@ export class KeptPlaybacks {
   find(asked: PlaybackAsked): Omit<Playback, "stream"> | undefined {
     const found = this.#kept.get(keyOf(asked));
     if (!found || this.#clock.monotonicMs() - found.atMs > this.#maxAgeMs) return undefined;
-    const { titleId, name, durationSeconds, steering, urls, rejected } = found.playback;
-    return { titleId, name, durationSeconds, steering, urls, rejected };
+    const { stream: _stream, ...playback } = found.playback;
+    return playback;
   }
 }
 
 /** The network is that which steering and bound tokens go by; of the access token only a digest is kept. */
-function keyOf({ titleId, clientAddress, authorization }: PlaybackAsked): string {
+function keyOf({ titleId, clientAddress, authorization, device }: PlaybackAsked): string {
   const account = createHash("sha256").update(authorization).digest("base64");
-  return JSON.stringify([titleId, clientPrefixOf(clientAddress) ?? clientAddress, account]);
+  return JSON.stringify([titleId, clientPrefixOf(clientAddress) ?? clientAddress, account, device]);
 }

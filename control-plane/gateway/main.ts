@@ -6,6 +6,7 @@ import { announceReady, onStop } from "../../runtime/stop-signal.js";
 import { systemClock } from "../../runtime/clock.js";
 import { makeApiRoutes } from "./api-routes.js";
 import { makeBillingRoutes } from "./billing-routes.js";
+import { makeCatalogRoutes } from "./catalog-routes.js";
 import { TrustedProxies } from "./client-address.js";
 import { makeContentSteeringRoutes } from "./content-steering-routes.js";
 import { RateLimit } from "./filters/rate-limit.js";
@@ -66,6 +67,7 @@ export async function openGateway(settings: GatewaySettings, log: Log): Promise<
     ...makeContentSteeringRoutes(calls),
     ...makeLoginRoutes(calls),
     ...makeBillingRoutes(calls),
+    ...makeCatalogRoutes(calls),
   ]);
   for (const [path, route] of makeOwnRoutes({ routes, registry: metrics.registry, whyNotReady, isConnected })) routes.set(path, route);
   await copies.start();

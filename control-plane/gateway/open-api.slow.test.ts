@@ -11,6 +11,7 @@ import { joinFleet } from "../../tests/support/talking-appliance.js";
 import { temporaryFolder } from "../../tests/support/temporary-folder.js";
 import { makeApiRoutes } from "./api-routes.js";
 import { makeBillingRoutes } from "./billing-routes.js";
+import { makeCatalogRoutes } from "./catalog-routes.js";
 import { makeContentSteeringRoutes } from "./content-steering-routes.js";
 import type { Route } from "./http-app.js";
 import { KeptPlaybacks } from "./kept-playbacks.js";
@@ -63,6 +64,7 @@ test("every route of the API is in the document, and nothing else is", () => {
     ...makeContentSteeringRoutes(calls),
     ...makeLoginRoutes(calls),
     ...makeBillingRoutes(calls),
+    ...makeCatalogRoutes(calls),
   ]);
   const own = makeOwnRoutes({ routes, registry: new Registry(), whyNotReady: () => undefined, isConnected: () => true });
   for (const [path, route] of own) routes.set(path, route);

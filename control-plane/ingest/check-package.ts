@@ -2,8 +2,10 @@
 import { open, readdir, readFile, realpath, stat } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { errnoOf, messageOf, OperatingError } from "../../runtime/operating-error.js";
-import { parseDashManifest } from "./dash-manifest.js";
-import { parseHlsPlaylist } from "./hls-playlist.js";
+import type { TitleMedia } from "../protocol/generated/millrace/catalog/v1/catalog.js";
+import { parseDashManifest, type DashTrack } from "./dash-manifest.js";
+import { describeMedia } from "./describe-media.js";
+import { parseHlsPlaylist, type HlsTrack } from "./hls-playlist.js";
 import { readSegments } from "./mp4-index.js";
 import { packageError, type PackageReference } from "./package-reference.js";
 
@@ -28,6 +30,8 @@ export interface CheckedPackage {
   hlsPath: string;
   dashPath: string;
   durationSeconds: number;
+  /** What the entry documents say of their tracks; paths from the folder. */
+  media: TitleMedia;
 }
 
 /** @throws OperatingError "package-invalid" with the playlist and what is wrong with it; "package-unreadable" when the disk refuses. */
@@ -50,6 +54,10 @@ export async function checkPackage(folder: string): Promise<CheckedPackage> {
   if (!hlsPath && !dashPath) throw packageError(folder, "it has neither an HLS playlist (.m3u8) nor a DASH manifest (.mpd)");
 
   const durations: number[] = [];
+  const hlsTracks: HlsTrack[] = [];
+  const dashTracks: DashTrack[] = [];
+  /** Playlist → the first file that it names. */
+  const firstFiles = new Map<string, string>();
   const playlists = hlsPath ? [hlsPath] : [];
   // The list grows while it is walked: a multivariant playlist adds its media playlists.
   for (let number = 0; number < playlists.length; number++) {
@@ -60,11 +68,15 @@ export async function checkPackage(folder: string): Promise<CheckedPackage> {
     if (playlist.playlists.includes(path)) throw packageError(path, "it names itself as a variant");
     playlists.push(...playlist.playlists.filter((name) => !playlists.includes(name)));
     durations.push(playlist.durationSeconds);
+    hlsTracks.push(...playlist.tracks);
+    const first = playlist.references[0];
+    if (first) firstFiles.set(path, first.path);
     await check.references(playlist.references, path);
   }
   if (dashPath) {
     const manifest = parseDashManifest(await check.readText(dashPath, folder), dashPath);
     durations.push(manifest.durationSeconds);
+    dashTracks.push(...manifest.tracks);
     await check.references(manifest.references, dashPath);
   }
   const files = [...check.sizes].map(([path, sizeBytes]) => ({ path, sizeBytes })).sort((a, b) => (a.path < b.path ? -1 : 1));
@@ -75,6 +87,7 @@ export async function checkPackage(folder: string): Promise<CheckedPackage> {
     hlsPath,
     dashPath,
     durationSeconds: Math.max(...durations),
+    media: describeMedia({ hlsTracks, dashTracks, firstFiles }),
   };
 }
 

@@ -25,6 +25,7 @@ test("parseDashManifest() finds file, initialization and index of a SegmentBase"
   );
   assert.deepEqual(parseDashManifest(text, "sub/x.mpd"), {
     durationSeconds: 10,
+    tracks: [{ path: "sub/v.mp4", attributes: {} }],
     references: [
       { path: "sub/v.mp4", span: { firstByte: 0, lastByte: 839 } },
       { path: "sub/v.mp4", span: { firstByte: 840, lastByte: 1239 }, isIndex: true },
@@ -36,7 +37,11 @@ test("parseDashManifest() follows BaseURLs inwards, folders and files, whatever 
   const text =
     '<d:MPD xmlns:d="urn:mpeg:dash:schema:mpd:2011"><d:BaseURL>./</d:BaseURL><d:Period duration="PT4S"><d:BaseURL>media/</d:BaseURL><d:AdaptationSet>' +
     "<d:Representation><d:BaseURL>a%20b.mp4</d:BaseURL></d:Representation></d:AdaptationSet></d:Period></d:MPD>";
-  assert.deepEqual(parseDashManifest(text, "x.mpd"), { durationSeconds: 4, references: [{ path: "media/a b.mp4", span: undefined }] });
+  assert.deepEqual(parseDashManifest(text, "x.mpd"), {
+    durationSeconds: 4,
+    tracks: [{ path: "media/a b.mp4", attributes: {} }],
+    references: [{ path: "media/a b.mp4", span: undefined }],
+  });
 });
 
 test("parseDashManifest() finds the segments of a SegmentList", () => {

@@ -3,8 +3,16 @@ import { expandSegmentTemplate } from "./dash-template.js";
 import { packageError, resolveReference, type ByteSpan, type PackageReference } from "./package-reference.js";
 import { parseXml, type XmlElement } from "./xml-tree.js";
 
+/** A Representation, with what it takes from its AdaptationSet. */
+export interface DashTrack {
+  /** The first file that it names. */
+  path: string;
+  attributes: Readonly<Record<string, string>>;
+}
+
 export interface DashManifest {
   references: PackageReference[];
+  tracks: DashTrack[];
   durationSeconds: number;
 }
 
@@ -18,6 +26,7 @@ export function parseDashManifest(text: string, path: string): DashManifest {
   if (mpd.name !== "MPD") throw packageError(path, `it is not a DASH manifest: its root is <${mpd.name}>`);
   if (mpd.attributes.type === "dynamic") throw packageError(path, "its type is dynamic: live streams can't be ingested");
   const references: PackageReference[] = [];
+  const tracks: DashTrack[] = [];
   const periods = childrenOf(mpd, "Period");
   const declaredSeconds = parseIsoDuration(mpd.attributes.mediaPresentationDuration);
   let endSeconds = 0;
@@ -33,12 +42,15 @@ export function parseDashManifest(text: string, path: string): DashManifest {
         const line = [mpd, period, adaptation, representation];
         for (const element of line)
           if ("xlink:href" in element.attributes) throw packageError(path, `line ${element.line} takes a part from elsewhere (xlink:href)`);
-        references.push(...referencesOf(line, path, durationSeconds));
+        const own = referencesOf(line, path, durationSeconds);
+        for (const reference of own) references.push(reference);
+        const first = own[0];
+        if (first) tracks.push({ path: first.path, attributes: { ...adaptation.attributes, ...representation.attributes } });
       }
     }
   }
   if (references.length === 0) throw packageError(path, "it names no media");
-  return { references, durationSeconds: declaredSeconds ?? endSeconds };
+  return { references, tracks, durationSeconds: declaredSeconds ?? endSeconds };
 }
 
 /** What one representation names; `line` is MPD, Period, AdaptationSet and Representation. */

@@ -27,6 +27,7 @@ test("parseHlsPlaylist() finds the initialization section, the ranges and the le
   assert.deepEqual(parseHlsPlaylist(text, "sub/a.m3u8"), {
     kind: "media",
     playlists: [],
+    tracks: [],
     durationSeconds: 4.5,
     references: [
       { path: "sub/v.mp4", span: { firstByte: 0, lastByte: 839 } },

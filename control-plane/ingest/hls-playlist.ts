@@ -5,10 +5,21 @@ export interface HlsPlaylist {
   kind: "multivariant" | "media";
   /** The media playlists that a multivariant playlist names. */
   playlists: string[];
+  /** What a multivariant playlist says of its tracks; I-frame playlists are left out. */
+  tracks: HlsTrack[];
   /** Segments, initialization sections and keys. */
   references: PackageReference[];
   /** Sum of the segments; 0 for a multivariant playlist. */
   durationSeconds: number;
+}
+
+export interface HlsTrack {
+  /** "STREAM-INF", or TYPE of EXT-X-MEDIA. */
+  type: string;
+  /** Its media playlist; undefined when it is inside of the variants' own. */
+  path: string | undefined;
+  /** Attribute → value, without quotes. */
+  attributes: ReadonlyMap<string, string>;
 }
 
 /**
@@ -20,6 +31,8 @@ export function parseHlsPlaylist(text: string, path: string): HlsPlaylist {
   if (lines[0]?.trimEnd() !== "#EXTM3U") throw packageError(path, "it does not start with #EXTM3U");
   const playlists: string[] = [];
   const references: PackageReference[] = [];
+  const tracks: HlsTrack[] = [];
+  let variant: ReadonlyMap<string, string> = new Map();
   let kind: HlsPlaylist["kind"] | undefined;
   let ended = false;
   let durationSeconds = 0;
@@ -46,12 +59,16 @@ export function parseHlsPlaylist(text: string, path: string): HlsPlaylist {
       case "#EXT-X-STREAM-INF":
         kind = "multivariant";
         variantNext = true;
+        variant = attributesOf(value);
         break;
       case "#EXT-X-MEDIA":
       case "#EXT-X-I-FRAME-STREAM-INF": {
         kind = "multivariant";
-        const uri = attributesOf(value).get("URI");
-        if (uri) playlists.push(resolveReference(path, uri));
+        const attributes = attributesOf(value);
+        const uri = attributes.get("URI");
+        const playlist = uri ? resolveReference(path, uri) : undefined;
+        if (playlist !== undefined) playlists.push(playlist);
+        if (line.startsWith("#EXT-X-MEDIA:")) tracks.push({ type: attributes.get("TYPE") ?? "", path: playlist, attributes });
         break;
       }
       case "#EXT-X-TARGETDURATION":
@@ -86,8 +103,10 @@ export function parseHlsPlaylist(text: string, path: string): HlsPlaylist {
       default: {
         if (line === "" || line.startsWith("#")) break;
         const file = resolveReference(path, line);
-        if (variantNext) playlists.push(file);
-        else references.push({ path: file, span: segmentRange === undefined ? undefined : spanOf(file, segmentRange, index + 1) });
+        if (variantNext) {
+          playlists.push(file);
+          tracks.push({ type: "STREAM-INF", path: file, attributes: variant });
+        } else references.push({ path: file, span: segmentRange === undefined ? undefined : spanOf(file, segmentRange, index + 1) });
         variantNext = false;
         segmentRange = undefined;
       }
@@ -97,7 +116,7 @@ export function parseHlsPlaylist(text: string, path: string): HlsPlaylist {
   if (kind === "multivariant" && playlists.length === 0) throw packageError(path, "it names no variant");
   if (kind === "media" && references.length === 0) throw packageError(path, "it names no segment");
   if (kind === "media" && !ended) throw packageError(path, "it has no #EXT-X-ENDLIST: live streams can't be ingested");
-  return { kind, playlists, references, durationSeconds };
+  return { kind, playlists, tracks, references, durationSeconds };
 }
 
 /** RFC 8216 4.2: NAME=value or NAME="value", with commas between. */

@@ -84,6 +84,7 @@ export async function ingest(options: IngestOptions): Promise<IngestedTitle> {
         publishedAtUnixMs: 0n,
       },
       objects: objects.map((object) => ({ ...object, sizeBytes: BigInt(object.sizeBytes) })),
+      media: { ...stored.media, encodes: stored.media.encodes.map((encode) => ({ ...encode, path: `${titleId}/${encode.path}` })) },
     });
     return { ...title, changed, published: catalog !== undefined, objects, unnamed: stored.unnamed };
   } finally {

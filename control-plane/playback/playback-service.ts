@@ -13,6 +13,7 @@ import type { Steering } from "../steering/steering.js";
 import { diversionOf } from "./diversion.js";
 import { entryPathOf, objectsForPlayback, urlOf } from "./playback-answer.js";
 import type { StreamAdmission } from "./stream-admission.js";
+import type { TitleAvailability } from "./title-availability.js";
 import type { UrlSigner } from "./url-signer.js";
 
 /** A player may ask where to play for so long after it began: the longest film, paused over a night. */
@@ -20,6 +21,7 @@ const steeringSessionMs = 24 * 3_600_000;
 
 export interface PlaybackServiceOptions {
   catalog: CatalogStore;
+  availability: TitleAvailability;
   steering: Steering;
   sessions: SteeringSessions;
   nominalBitsPerSecond: number;
@@ -32,9 +34,10 @@ export interface PlaybackServiceOptions {
 }
 
 export function makePlaybackService(calls: ServiceCalls, options: PlaybackServiceOptions): PlaybackServiceServer {
-  const { catalog, steering, sessions, nominalBitsPerSecond, clock, signer, liveness, admission } = options;
+  const { catalog, availability, steering, sessions, nominalBitsPerSecond, clock, signer, liveness, admission } = options;
   return {
-    startPlayback: calls.unary(async ({ titleId, clientAddress }, { caller }) => {
+    startPlayback: calls.unary(async (request, { caller }) => {
+      const { titleId, clientAddress } = request;
       const { title, objects } = await readTitle(catalog, titleId);
       const wanted = objectsForPlayback(title, objects).map(({ path, etag }) => ({ path, etag }));
       if (entryPathOf(title) === undefined || wanted.length === 0) {
@@ -42,6 +45,7 @@ export function makePlaybackService(calls: ServiceCalls, options: PlaybackServic
           source: titleId,
         });
       }
+      const available = await availability.check(request, caller);
       const id = randomUUID();
       // All encodes together are more than a player ever needs at once: a small film reserves little.
       const wholeBitsPerSecond = (title.sizeBytes * 8) / Math.max(1, title.durationSeconds);
@@ -60,7 +64,7 @@ export function makePlaybackService(calls: ServiceCalls, options: PlaybackServic
         return signer === undefined ? dataUrl : `${dataUrl}~${signer.sign({ paths, clientAddress, session, divertedBy })}/`;
       };
       // Last, so that a title that can't play takes no slot.
-      const stream = await admission?.admit(caller, titleId);
+      const stream = await admission?.admit(caller, titleId, (heightMax) => available.encodesFor(heightMax));
       return {
         titleId,
         name: title.name,
@@ -77,6 +81,7 @@ export function makePlaybackService(calls: ServiceCalls, options: PlaybackServic
         streamId: stream?.streamId ?? "",
         streamExpiresAtUnixMs: BigInt(stream?.expiresAtUnixMs ?? 0),
         heightMax: stream?.heightMax ?? 0,
+        encodes: available.encodesFor(stream?.heightMax ?? 0),
       };
     }),
   };

@@ -30,8 +30,11 @@ export class StreamAdmission {
     this.#clock = clock;
   }
 
-  /** @throws OperatingError "unauthenticated", "subscription-missing", "subscription-paused", "subscription-unpaid" or "streams-taken". */
-  async admit({ account }: Caller, titleId: string): Promise<AdmittedStream> {
+  /**
+   * `check` is told the lines of the plan before a slot is taken, and may throw.
+   * @throws OperatingError "unauthenticated", "subscription-missing", "subscription-paused", "subscription-unpaid" or "streams-taken".
+   */
+  async admit({ account }: Caller, titleId: string, check: (heightMax: number) => void): Promise<AdmittedStream> {
     if (!account) throw new OperatingError("unauthenticated", "Cannot play: sign in first");
     const { accountId } = account;
     const entitlement = await entitlementOf(this.#store, accountId);
@@ -40,6 +43,7 @@ export class StreamAdmission {
       throw new OperatingError(code, `Cannot play: ${why}`);
     }
     const { streamsMax, heightMax } = entitlement;
+    check(heightMax);
     const nowUnixMs = this.#clock.unixMs();
     const streamId = randomUUID();
     const slot = { slotId: streamId, accountId, titleId, nowUnixMs };

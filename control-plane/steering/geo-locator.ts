@@ -11,6 +11,8 @@ const nowhere = "nowhere";
 
 export interface GeoLocator {
   locate(address: string): Location | undefined;
+  /** ISO 3166-1 alpha-2. */
+  countryOf(address: string): string | undefined;
 }
 
 /** @throws OperatingError "geo-database-unusable". */
@@ -34,6 +36,7 @@ export function openGeoLocator(file: string): GeoLocator {
       }
       return place === nowhere ? undefined : place;
     },
+    countryOf: (address) => countryIn(reader, address),
   };
 }
 
@@ -43,6 +46,14 @@ function locationIn(reader: Reader<CityResponse>, address: string): Location | u
     return typeof latitude === "number" && typeof longitude === "number" ? { latitude, longitude } : undefined;
   } catch {
     // An IPv6 address in a database of IPv4, or a record that is broken: the place is not known.
+    return undefined;
+  }
+}
+
+function countryIn(reader: Reader<CityResponse>, address: string): string | undefined {
+  try {
+    return reader.get(address)?.country?.iso_code;
+  } catch {
     return undefined;
   }
 }

@@ -1,6 +1,7 @@
 // Every migration, in the order in which they run on a new database.
 import type { Migration } from "kysely";
 import { billingTables } from "./billing-tables.js";
+import { catalogTables } from "./catalog-tables.js";
 import { fillPlanTables } from "./fill-plan-tables.js";
 import { firstTables } from "./first-tables.js";
 import { idempotencyTables } from "./idempotency-tables.js";
@@ -19,6 +20,7 @@ export const migrations: Readonly<Record<string, Migration>> = {
   "0002-idempotency": idempotencyTables,
   "0020-billing": billingTables,
   "0010-login": loginTables,
+  "0030-catalog": catalogTables,
   "0040-token-keys": tokenKeyTables,
   "0041-operations": operationTables,
   "0050-fill-plan": fillPlanTables,

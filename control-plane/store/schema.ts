@@ -1,5 +1,6 @@
 // The tables of the control plane, as the queries see them.
 import type { BillingTables } from "./billing-rows.js";
+import type { CatalogTables } from "./catalog-tables.js";
 import type { LoginTables } from "./login-tables.js";
 
 export interface TitleTable {
@@ -24,7 +25,7 @@ interface TitleObjectTable {
   position: number;
 }
 
-/** One row: counts the changes of the catalog, so that copies of the control plane see each other's. */
+/** One row: counts the changes of titles' objects, so that copies of the control plane see each other's. */
 interface CatalogRevisionTable {
   id: number;
   revision: number;
@@ -151,7 +152,7 @@ interface MaintenanceTable {
  * A column of money ends in "_minor" and is a bigint; every other whole number is a number. Moments end in "_unix_ms". There
  * are no booleans: 0 and 1.
  */
-export interface Schema extends LoginTables, BillingTables {
+export interface Schema extends LoginTables, BillingTables, CatalogTables {
   idempotency_key: IdempotencyKeyTable;
   heat_cursor: HeatCursorTable;
   heat_region: HeatRegionTable;

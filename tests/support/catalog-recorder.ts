@@ -27,6 +27,10 @@ export async function openCatalogRecorder(): Promise<CatalogRecorder> {
     },
     listTitles: (_, callback) => callback(refuse),
     getTitle: (_, callback) => callback(refuse),
+    putTitleDetails: (_, callback) => callback(refuse),
+    getTitleDetails: (_, callback) => callback(refuse),
+    listTitleDetails: (_, callback) => callback(refuse),
+    searchTitles: (_, callback) => callback(refuse),
   };
   server.addService(CatalogServiceService, service);
   const port = await new Promise<number>((resolve, reject) => {

@@ -29,6 +29,10 @@ export const callTable: Readonly<Record<CallName, CallRule>> = {
   publishTitle: rule("catalog", "never"),
   listTitles: rule("catalog", "always"),
   getTitle: rule("catalog", "always"),
+  putTitleDetails: rule("catalog", "always"),
+  getTitleDetails: rule("catalog", "always"),
+  listTitleDetails: rule("catalog", "always"),
+  searchTitles: rule("catalog", "always"),
   // A lost answer leaves a stream's slot taken until it is not kept (60 s), whoever asks again.
   startPlayback: rule("playback", "always"),
   rankAppliances: rule("steering", "always"),

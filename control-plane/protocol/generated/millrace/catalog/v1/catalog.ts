@@ -19,6 +19,102 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 
+export enum TitleKind {
+  TITLE_KIND_UNSPECIFIED = 0,
+  TITLE_KIND_FILM = 1,
+  TITLE_KIND_SERIES = 2,
+  TITLE_KIND_SEASON = 3,
+  TITLE_KIND_EPISODE = 4,
+  UNRECOGNIZED = -1,
+}
+
+export function titleKindFromJSON(object: any): TitleKind {
+  switch (object) {
+    case 0:
+    case "TITLE_KIND_UNSPECIFIED":
+      return TitleKind.TITLE_KIND_UNSPECIFIED;
+    case 1:
+    case "TITLE_KIND_FILM":
+      return TitleKind.TITLE_KIND_FILM;
+    case 2:
+    case "TITLE_KIND_SERIES":
+      return TitleKind.TITLE_KIND_SERIES;
+    case 3:
+    case "TITLE_KIND_SEASON":
+      return TitleKind.TITLE_KIND_SEASON;
+    case 4:
+    case "TITLE_KIND_EPISODE":
+      return TitleKind.TITLE_KIND_EPISODE;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return TitleKind.UNRECOGNIZED;
+  }
+}
+
+export function titleKindToJSON(object: TitleKind): string {
+  switch (object) {
+    case TitleKind.TITLE_KIND_UNSPECIFIED:
+      return "TITLE_KIND_UNSPECIFIED";
+    case TitleKind.TITLE_KIND_FILM:
+      return "TITLE_KIND_FILM";
+    case TitleKind.TITLE_KIND_SERIES:
+      return "TITLE_KIND_SERIES";
+    case TitleKind.TITLE_KIND_SEASON:
+      return "TITLE_KIND_SEASON";
+    case TitleKind.TITLE_KIND_EPISODE:
+      return "TITLE_KIND_EPISODE";
+    case TitleKind.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export enum TrackKind {
+  TRACK_KIND_UNSPECIFIED = 0,
+  TRACK_KIND_VIDEO = 1,
+  TRACK_KIND_AUDIO = 2,
+  TRACK_KIND_SUBTITLES = 3,
+  UNRECOGNIZED = -1,
+}
+
+export function trackKindFromJSON(object: any): TrackKind {
+  switch (object) {
+    case 0:
+    case "TRACK_KIND_UNSPECIFIED":
+      return TrackKind.TRACK_KIND_UNSPECIFIED;
+    case 1:
+    case "TRACK_KIND_VIDEO":
+      return TrackKind.TRACK_KIND_VIDEO;
+    case 2:
+    case "TRACK_KIND_AUDIO":
+      return TrackKind.TRACK_KIND_AUDIO;
+    case 3:
+    case "TRACK_KIND_SUBTITLES":
+      return TrackKind.TRACK_KIND_SUBTITLES;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return TrackKind.UNRECOGNIZED;
+  }
+}
+
+export function trackKindToJSON(object: TrackKind): string {
+  switch (object) {
+    case TrackKind.TRACK_KIND_UNSPECIFIED:
+      return "TRACK_KIND_UNSPECIFIED";
+    case TrackKind.TRACK_KIND_VIDEO:
+      return "TRACK_KIND_VIDEO";
+    case TrackKind.TRACK_KIND_AUDIO:
+      return "TRACK_KIND_AUDIO";
+    case TrackKind.TRACK_KIND_SUBTITLES:
+      return "TRACK_KIND_SUBTITLES";
+    case TrackKind.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 export interface Title {
   /** Lower-case letters, digits and dashes. */
   titleId: string;
@@ -42,6 +138,8 @@ export interface CatalogObject {
 export interface PublishTitleRequest {
   title: Title | undefined;
   objects: CatalogObject[];
+  /** What the manifests say; without it nothing is known of encodes and languages. */
+  media?: TitleMedia | undefined;
 }
 
 export interface PublishTitleResponse {
@@ -68,6 +166,152 @@ export interface GetTitleRequest {
 export interface GetTitleResponse {
   title: Title | undefined;
   objects: CatalogObject[];
+}
+
+/** One version of one track, as the manifests describe it. */
+export interface Encode {
+  kind: TrackKind;
+  /** RFC 6381: "avc1.640028"; video with sound in the same file has two. */
+  codecs: string[];
+  /** 0 where it is not known, and for sound. */
+  width: number;
+  height: number;
+  /** At its peak; 0 where it is not known. */
+  bitsPerSecond: number;
+  /** "mp4", "ts", "webm", "vtt", …; empty where it is not known. */
+  container: string;
+  /** The object that it is in, or the first of its objects. */
+  path: string;
+  /** BCP 47; empty where it is not known. */
+  language: string;
+  inHls: boolean;
+  inDash: boolean;
+}
+
+/** What ingest finds in the manifests. */
+export interface TitleMedia {
+  encodes: Encode[];
+  /** BCP 47, in the manifests' order. */
+  audioLanguages: string[];
+  subtitleLanguages: string[];
+}
+
+export interface Artwork {
+  /** "poster", "backdrop", "logo", "still", or another word. */
+  purpose: string;
+  /** https://…, or the path of an object. */
+  url: string;
+  width: number;
+  height: number;
+  /** BCP 47; empty for any. */
+  language: string;
+}
+
+/** When and where a title may be played. */
+export interface AvailabilityWindow {
+  /** ISO 3166-1 alpha-2, upper case; none means everywhere. */
+  countries: string[];
+  /** 0 means since ever, and for ever. */
+  fromUnixMs: bigint;
+  /** Not included. */
+  untilUnixMs: bigint;
+}
+
+export interface TitleDetails {
+  titleId: string;
+  kind: TitleKind;
+  name: string;
+  /** Of a season its series, of an episode its season or series; empty for films and series. */
+  parentId: string;
+  /** Of a season in its series, of an episode in its season. */
+  number: number;
+  /** Other names to be found by: the original one, and those in other languages. */
+  otherNames: string[];
+  synopsis: string;
+  genres: string[];
+  people: string[];
+  releaseYear: number;
+  /** Youngest age, 0 to 18. Left out: the parent's; where that has none either, 18. */
+  maturityAge?: number | undefined;
+  artwork: Artwork[];
+  /** None: the parent's; where that has none either, everywhere at all times. */
+  windows: AvailabilityWindow[];
+  /** From here on in answers only. */
+  media?:
+    | TitleMedia
+    | undefined;
+  /** It has objects. */
+  published: boolean;
+  /** Grows with every change of any title's details. */
+  revision: bigint;
+}
+
+export interface PutTitleDetailsRequest {
+  titles: TitleDetails[];
+}
+
+export interface PutTitleDetailsResponse {
+  /** How many were not so before. */
+  changed: number;
+}
+
+export interface GetTitleDetailsRequest {
+  titleId: string;
+}
+
+export interface GetTitleDetailsResponse {
+  title: TitleDetails | undefined;
+}
+
+export interface ListTitleDetailsRequest {
+  /** 1 to 500; 0 means 50. */
+  pageSize: number;
+  pageToken: string;
+  /** Only the seasons or episodes of this one; empty for all titles. */
+  parentId: string;
+}
+
+export interface ListTitleDetailsResponse {
+  titles: TitleDetails[];
+  /** Empty on the last page. */
+  nextPageToken: string;
+}
+
+export interface SearchTitlesRequest {
+  /** Up to 200 characters, of which the first 8 words count. */
+  query: string;
+  /** 1 to 100; 0 means 20. */
+  pageSize: number;
+  pageToken: string;
+  /** ISO 3166-1 alpha-2: only what may be played there now. Empty: whatever there is. */
+  country: string;
+  /** Only what is for this age. A caller with a profile gets no more than the profile may see. */
+  maturityMaxAge?:
+    | number
+    | undefined;
+  /** None means all. */
+  kinds: TitleKind[];
+}
+
+export interface TitleHit {
+  titleId: string;
+  kind: TitleKind;
+  name: string;
+  parentId: string;
+  number: number;
+  releaseYear: number;
+  maturityAge: number;
+  published: boolean;
+  /** Comparable within one answer only. */
+  score: number;
+}
+
+export interface SearchTitlesResponse {
+  hits: TitleHit[];
+  /** Empty on the last page; 1,000 hits can be reached. */
+  nextPageToken: string;
+  /** All hits, also those on other pages. */
+  hitsTotal: number;
 }
 
 function createBaseTitle(): Title {
@@ -395,7 +639,7 @@ export const CatalogObject: MessageFns<CatalogObject> = {
 };
 
 function createBasePublishTitleRequest(): PublishTitleRequest {
-  return { title: undefined, objects: [] };
+  return { title: undefined, objects: [], media: undefined };
 }
 
 export const PublishTitleRequest: MessageFns<PublishTitleRequest> = {
@@ -405,6 +649,9 @@ export const PublishTitleRequest: MessageFns<PublishTitleRequest> = {
     }
     for (const v of message.objects) {
       CatalogObject.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.media !== undefined) {
+      TitleMedia.encode(message.media, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -438,6 +685,14 @@ export const PublishTitleRequest: MessageFns<PublishTitleRequest> = {
             message.objects.push(CatalogObject.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.media = TitleMedia.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -456,6 +711,7 @@ export const PublishTitleRequest: MessageFns<PublishTitleRequest> = {
       objects: globalThis.Array.isArray(object?.objects)
         ? object.objects.map((e: any) => CatalogObject.fromJSON(e))
         : [],
+      media: isSet(object.media) ? TitleMedia.fromJSON(object.media) : undefined,
     };
   },
 
@@ -466,6 +722,9 @@ export const PublishTitleRequest: MessageFns<PublishTitleRequest> = {
     }
     if (message.objects?.length) {
       obj.objects = message.objects.map((e) => CatalogObject.toJSON(e));
+    }
+    if (message.media !== undefined) {
+      obj.media = TitleMedia.toJSON(message.media);
     }
     return obj;
   },
@@ -832,6 +1091,1767 @@ export const GetTitleResponse: MessageFns<GetTitleResponse> = {
   },
 };
 
+function createBaseEncode(): Encode {
+  return {
+    kind: 0,
+    codecs: [],
+    width: 0,
+    height: 0,
+    bitsPerSecond: 0,
+    container: "",
+    path: "",
+    language: "",
+    inHls: false,
+    inDash: false,
+  };
+}
+
+export const Encode: MessageFns<Encode> = {
+  encode(message: Encode, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    for (const v of message.codecs) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.width !== 0) {
+      writer.uint32(24).uint32(message.width);
+    }
+    if (message.height !== 0) {
+      writer.uint32(32).uint32(message.height);
+    }
+    if (message.bitsPerSecond !== 0) {
+      writer.uint32(40).uint32(message.bitsPerSecond);
+    }
+    if (message.container !== "") {
+      writer.uint32(50).string(message.container);
+    }
+    if (message.path !== "") {
+      writer.uint32(58).string(message.path);
+    }
+    if (message.language !== "") {
+      writer.uint32(66).string(message.language);
+    }
+    if (message.inHls !== false) {
+      writer.uint32(72).bool(message.inHls);
+    }
+    if (message.inDash !== false) {
+      writer.uint32(80).bool(message.inDash);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Encode {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEncode();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.codecs.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.width = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.height = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bitsPerSecond = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.container = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.language = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.inHls = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.inDash = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Encode {
+    return {
+      kind: isSet(object.kind) ? trackKindFromJSON(object.kind) : 0,
+      codecs: globalThis.Array.isArray(object?.codecs) ? object.codecs.map((e: any) => globalThis.String(e)) : [],
+      width: isSet(object.width) ? globalThis.Number(object.width) : 0,
+      height: isSet(object.height) ? globalThis.Number(object.height) : 0,
+      bitsPerSecond: isSet(object.bitsPerSecond)
+        ? globalThis.Number(object.bitsPerSecond)
+        : isSet(object.bits_per_second)
+        ? globalThis.Number(object.bits_per_second)
+        : 0,
+      container: isSet(object.container) ? globalThis.String(object.container) : "",
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      language: isSet(object.language) ? globalThis.String(object.language) : "",
+      inHls: isSet(object.inHls)
+        ? globalThis.Boolean(object.inHls)
+        : isSet(object.in_hls)
+        ? globalThis.Boolean(object.in_hls)
+        : false,
+      inDash: isSet(object.inDash)
+        ? globalThis.Boolean(object.inDash)
+        : isSet(object.in_dash)
+        ? globalThis.Boolean(object.in_dash)
+        : false,
+    };
+  },
+
+  toJSON(message: Encode): unknown {
+    const obj: any = {};
+    if (message.kind !== 0) {
+      obj.kind = trackKindToJSON(message.kind);
+    }
+    if (message.codecs?.length) {
+      obj.codecs = message.codecs;
+    }
+    if (message.width !== 0) {
+      obj.width = Math.round(message.width);
+    }
+    if (message.height !== 0) {
+      obj.height = Math.round(message.height);
+    }
+    if (message.bitsPerSecond !== 0) {
+      obj.bitsPerSecond = Math.round(message.bitsPerSecond);
+    }
+    if (message.container !== "") {
+      obj.container = message.container;
+    }
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.language !== "") {
+      obj.language = message.language;
+    }
+    if (message.inHls !== false) {
+      obj.inHls = message.inHls;
+    }
+    if (message.inDash !== false) {
+      obj.inDash = message.inDash;
+    }
+    return obj;
+  },
+};
+
+function createBaseTitleMedia(): TitleMedia {
+  return { encodes: [], audioLanguages: [], subtitleLanguages: [] };
+}
+
+export const TitleMedia: MessageFns<TitleMedia> = {
+  encode(message: TitleMedia, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.encodes) {
+      Encode.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.audioLanguages) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.subtitleLanguages) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TitleMedia {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTitleMedia();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.encodes.push(Encode.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.audioLanguages.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.subtitleLanguages.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TitleMedia {
+    return {
+      encodes: globalThis.Array.isArray(object?.encodes) ? object.encodes.map((e: any) => Encode.fromJSON(e)) : [],
+      audioLanguages: globalThis.Array.isArray(object?.audioLanguages)
+        ? object.audioLanguages.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.audio_languages)
+        ? object.audio_languages.map((e: any) => globalThis.String(e))
+        : [],
+      subtitleLanguages: globalThis.Array.isArray(object?.subtitleLanguages)
+        ? object.subtitleLanguages.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.subtitle_languages)
+        ? object.subtitle_languages.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: TitleMedia): unknown {
+    const obj: any = {};
+    if (message.encodes?.length) {
+      obj.encodes = message.encodes.map((e) => Encode.toJSON(e));
+    }
+    if (message.audioLanguages?.length) {
+      obj.audioLanguages = message.audioLanguages;
+    }
+    if (message.subtitleLanguages?.length) {
+      obj.subtitleLanguages = message.subtitleLanguages;
+    }
+    return obj;
+  },
+};
+
+function createBaseArtwork(): Artwork {
+  return { purpose: "", url: "", width: 0, height: 0, language: "" };
+}
+
+export const Artwork: MessageFns<Artwork> = {
+  encode(message: Artwork, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.purpose !== "") {
+      writer.uint32(10).string(message.purpose);
+    }
+    if (message.url !== "") {
+      writer.uint32(18).string(message.url);
+    }
+    if (message.width !== 0) {
+      writer.uint32(24).uint32(message.width);
+    }
+    if (message.height !== 0) {
+      writer.uint32(32).uint32(message.height);
+    }
+    if (message.language !== "") {
+      writer.uint32(42).string(message.language);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Artwork {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArtwork();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.purpose = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.url = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.width = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.height = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.language = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Artwork {
+    return {
+      purpose: isSet(object.purpose) ? globalThis.String(object.purpose) : "",
+      url: isSet(object.url) ? globalThis.String(object.url) : "",
+      width: isSet(object.width) ? globalThis.Number(object.width) : 0,
+      height: isSet(object.height) ? globalThis.Number(object.height) : 0,
+      language: isSet(object.language) ? globalThis.String(object.language) : "",
+    };
+  },
+
+  toJSON(message: Artwork): unknown {
+    const obj: any = {};
+    if (message.purpose !== "") {
+      obj.purpose = message.purpose;
+    }
+    if (message.url !== "") {
+      obj.url = message.url;
+    }
+    if (message.width !== 0) {
+      obj.width = Math.round(message.width);
+    }
+    if (message.height !== 0) {
+      obj.height = Math.round(message.height);
+    }
+    if (message.language !== "") {
+      obj.language = message.language;
+    }
+    return obj;
+  },
+};
+
+function createBaseAvailabilityWindow(): AvailabilityWindow {
+  return { countries: [], fromUnixMs: 0n, untilUnixMs: 0n };
+}
+
+export const AvailabilityWindow: MessageFns<AvailabilityWindow> = {
+  encode(message: AvailabilityWindow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.countries) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.fromUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.fromUnixMs) !== message.fromUnixMs) {
+        throw new globalThis.Error("value provided for field message.fromUnixMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.fromUnixMs);
+    }
+    if (message.untilUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.untilUnixMs) !== message.untilUnixMs) {
+        throw new globalThis.Error("value provided for field message.untilUnixMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.untilUnixMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AvailabilityWindow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAvailabilityWindow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.countries.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.fromUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.untilUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AvailabilityWindow {
+    return {
+      countries: globalThis.Array.isArray(object?.countries)
+        ? object.countries.map((e: any) => globalThis.String(e))
+        : [],
+      fromUnixMs: isSet(object.fromUnixMs)
+        ? BigInt(object.fromUnixMs)
+        : isSet(object.from_unix_ms)
+        ? BigInt(object.from_unix_ms)
+        : 0n,
+      untilUnixMs: isSet(object.untilUnixMs)
+        ? BigInt(object.untilUnixMs)
+        : isSet(object.until_unix_ms)
+        ? BigInt(object.until_unix_ms)
+        : 0n,
+    };
+  },
+
+  toJSON(message: AvailabilityWindow): unknown {
+    const obj: any = {};
+    if (message.countries?.length) {
+      obj.countries = message.countries;
+    }
+    if (message.fromUnixMs !== 0n) {
+      obj.fromUnixMs = message.fromUnixMs.toString();
+    }
+    if (message.untilUnixMs !== 0n) {
+      obj.untilUnixMs = message.untilUnixMs.toString();
+    }
+    return obj;
+  },
+};
+
+function createBaseTitleDetails(): TitleDetails {
+  return {
+    titleId: "",
+    kind: 0,
+    name: "",
+    parentId: "",
+    number: 0,
+    otherNames: [],
+    synopsis: "",
+    genres: [],
+    people: [],
+    releaseYear: 0,
+    maturityAge: undefined,
+    artwork: [],
+    windows: [],
+    media: undefined,
+    published: false,
+    revision: 0n,
+  };
+}
+
+export const TitleDetails: MessageFns<TitleDetails> = {
+  encode(message: TitleDetails, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.titleId !== "") {
+      writer.uint32(10).string(message.titleId);
+    }
+    if (message.kind !== 0) {
+      writer.uint32(16).int32(message.kind);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.parentId !== "") {
+      writer.uint32(34).string(message.parentId);
+    }
+    if (message.number !== 0) {
+      writer.uint32(40).uint32(message.number);
+    }
+    for (const v of message.otherNames) {
+      writer.uint32(50).string(v!);
+    }
+    if (message.synopsis !== "") {
+      writer.uint32(58).string(message.synopsis);
+    }
+    for (const v of message.genres) {
+      writer.uint32(66).string(v!);
+    }
+    for (const v of message.people) {
+      writer.uint32(74).string(v!);
+    }
+    if (message.releaseYear !== 0) {
+      writer.uint32(80).uint32(message.releaseYear);
+    }
+    if (message.maturityAge !== undefined) {
+      writer.uint32(88).uint32(message.maturityAge);
+    }
+    for (const v of message.artwork) {
+      Artwork.encode(v!, writer.uint32(98).fork()).join();
+    }
+    for (const v of message.windows) {
+      AvailabilityWindow.encode(v!, writer.uint32(106).fork()).join();
+    }
+    if (message.media !== undefined) {
+      TitleMedia.encode(message.media, writer.uint32(114).fork()).join();
+    }
+    if (message.published !== false) {
+      writer.uint32(120).bool(message.published);
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(128).uint64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TitleDetails {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTitleDetails();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.titleId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.parentId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.number = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.otherNames.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.synopsis = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.genres.push(reader.string());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.people.push(reader.string());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.releaseYear = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.maturityAge = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.artwork.push(Artwork.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.windows.push(AvailabilityWindow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.media = TitleMedia.decode(reader, reader.uint32());
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.published = reader.bool();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TitleDetails {
+    return {
+      titleId: isSet(object.titleId)
+        ? globalThis.String(object.titleId)
+        : isSet(object.title_id)
+        ? globalThis.String(object.title_id)
+        : "",
+      kind: isSet(object.kind) ? titleKindFromJSON(object.kind) : 0,
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      parentId: isSet(object.parentId)
+        ? globalThis.String(object.parentId)
+        : isSet(object.parent_id)
+        ? globalThis.String(object.parent_id)
+        : "",
+      number: isSet(object.number) ? globalThis.Number(object.number) : 0,
+      otherNames: globalThis.Array.isArray(object?.otherNames)
+        ? object.otherNames.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.other_names)
+        ? object.other_names.map((e: any) => globalThis.String(e))
+        : [],
+      synopsis: isSet(object.synopsis) ? globalThis.String(object.synopsis) : "",
+      genres: globalThis.Array.isArray(object?.genres)
+        ? object.genres.map((e: any) => globalThis.String(e))
+        : [],
+      people: globalThis.Array.isArray(object?.people) ? object.people.map((e: any) => globalThis.String(e)) : [],
+      releaseYear: isSet(object.releaseYear)
+        ? globalThis.Number(object.releaseYear)
+        : isSet(object.release_year)
+        ? globalThis.Number(object.release_year)
+        : 0,
+      maturityAge: isSet(object.maturityAge)
+        ? globalThis.Number(object.maturityAge)
+        : isSet(object.maturity_age)
+        ? globalThis.Number(object.maturity_age)
+        : undefined,
+      artwork: globalThis.Array.isArray(object?.artwork)
+        ? object.artwork.map((e: any) => Artwork.fromJSON(e))
+        : [],
+      windows: globalThis.Array.isArray(object?.windows)
+        ? object.windows.map((e: any) => AvailabilityWindow.fromJSON(e))
+        : [],
+      media: isSet(object.media) ? TitleMedia.fromJSON(object.media) : undefined,
+      published: isSet(object.published) ? globalThis.Boolean(object.published) : false,
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+    };
+  },
+
+  toJSON(message: TitleDetails): unknown {
+    const obj: any = {};
+    if (message.titleId !== "") {
+      obj.titleId = message.titleId;
+    }
+    if (message.kind !== 0) {
+      obj.kind = titleKindToJSON(message.kind);
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.parentId !== "") {
+      obj.parentId = message.parentId;
+    }
+    if (message.number !== 0) {
+      obj.number = Math.round(message.number);
+    }
+    if (message.otherNames?.length) {
+      obj.otherNames = message.otherNames;
+    }
+    if (message.synopsis !== "") {
+      obj.synopsis = message.synopsis;
+    }
+    if (message.genres?.length) {
+      obj.genres = message.genres;
+    }
+    if (message.people?.length) {
+      obj.people = message.people;
+    }
+    if (message.releaseYear !== 0) {
+      obj.releaseYear = Math.round(message.releaseYear);
+    }
+    if (message.maturityAge !== undefined) {
+      obj.maturityAge = Math.round(message.maturityAge);
+    }
+    if (message.artwork?.length) {
+      obj.artwork = message.artwork.map((e) => Artwork.toJSON(e));
+    }
+    if (message.windows?.length) {
+      obj.windows = message.windows.map((e) => AvailabilityWindow.toJSON(e));
+    }
+    if (message.media !== undefined) {
+      obj.media = TitleMedia.toJSON(message.media);
+    }
+    if (message.published !== false) {
+      obj.published = message.published;
+    }
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    return obj;
+  },
+};
+
+function createBasePutTitleDetailsRequest(): PutTitleDetailsRequest {
+  return { titles: [] };
+}
+
+export const PutTitleDetailsRequest: MessageFns<PutTitleDetailsRequest> = {
+  encode(message: PutTitleDetailsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.titles) {
+      TitleDetails.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PutTitleDetailsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePutTitleDetailsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.titles.push(TitleDetails.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PutTitleDetailsRequest {
+    return {
+      titles: globalThis.Array.isArray(object?.titles) ? object.titles.map((e: any) => TitleDetails.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: PutTitleDetailsRequest): unknown {
+    const obj: any = {};
+    if (message.titles?.length) {
+      obj.titles = message.titles.map((e) => TitleDetails.toJSON(e));
+    }
+    return obj;
+  },
+};
+
+function createBasePutTitleDetailsResponse(): PutTitleDetailsResponse {
+  return { changed: 0 };
+}
+
+export const PutTitleDetailsResponse: MessageFns<PutTitleDetailsResponse> = {
+  encode(message: PutTitleDetailsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.changed !== 0) {
+      writer.uint32(8).uint32(message.changed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PutTitleDetailsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePutTitleDetailsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.changed = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PutTitleDetailsResponse {
+    return { changed: isSet(object.changed) ? globalThis.Number(object.changed) : 0 };
+  },
+
+  toJSON(message: PutTitleDetailsResponse): unknown {
+    const obj: any = {};
+    if (message.changed !== 0) {
+      obj.changed = Math.round(message.changed);
+    }
+    return obj;
+  },
+};
+
+function createBaseGetTitleDetailsRequest(): GetTitleDetailsRequest {
+  return { titleId: "" };
+}
+
+export const GetTitleDetailsRequest: MessageFns<GetTitleDetailsRequest> = {
+  encode(message: GetTitleDetailsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.titleId !== "") {
+      writer.uint32(10).string(message.titleId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetTitleDetailsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetTitleDetailsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.titleId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetTitleDetailsRequest {
+    return {
+      titleId: isSet(object.titleId)
+        ? globalThis.String(object.titleId)
+        : isSet(object.title_id)
+        ? globalThis.String(object.title_id)
+        : "",
+    };
+  },
+
+  toJSON(message: GetTitleDetailsRequest): unknown {
+    const obj: any = {};
+    if (message.titleId !== "") {
+      obj.titleId = message.titleId;
+    }
+    return obj;
+  },
+};
+
+function createBaseGetTitleDetailsResponse(): GetTitleDetailsResponse {
+  return { title: undefined };
+}
+
+export const GetTitleDetailsResponse: MessageFns<GetTitleDetailsResponse> = {
+  encode(message: GetTitleDetailsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.title !== undefined) {
+      TitleDetails.encode(message.title, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetTitleDetailsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetTitleDetailsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.title = TitleDetails.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetTitleDetailsResponse {
+    return { title: isSet(object.title) ? TitleDetails.fromJSON(object.title) : undefined };
+  },
+
+  toJSON(message: GetTitleDetailsResponse): unknown {
+    const obj: any = {};
+    if (message.title !== undefined) {
+      obj.title = TitleDetails.toJSON(message.title);
+    }
+    return obj;
+  },
+};
+
+function createBaseListTitleDetailsRequest(): ListTitleDetailsRequest {
+  return { pageSize: 0, pageToken: "", parentId: "" };
+}
+
+export const ListTitleDetailsRequest: MessageFns<ListTitleDetailsRequest> = {
+  encode(message: ListTitleDetailsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    if (message.parentId !== "") {
+      writer.uint32(26).string(message.parentId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTitleDetailsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTitleDetailsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.parentId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListTitleDetailsRequest {
+    return {
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+      parentId: isSet(object.parentId)
+        ? globalThis.String(object.parentId)
+        : isSet(object.parent_id)
+        ? globalThis.String(object.parent_id)
+        : "",
+    };
+  },
+
+  toJSON(message: ListTitleDetailsRequest): unknown {
+    const obj: any = {};
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    if (message.parentId !== "") {
+      obj.parentId = message.parentId;
+    }
+    return obj;
+  },
+};
+
+function createBaseListTitleDetailsResponse(): ListTitleDetailsResponse {
+  return { titles: [], nextPageToken: "" };
+}
+
+export const ListTitleDetailsResponse: MessageFns<ListTitleDetailsResponse> = {
+  encode(message: ListTitleDetailsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.titles) {
+      TitleDetails.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTitleDetailsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTitleDetailsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.titles.push(TitleDetails.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListTitleDetailsResponse {
+    return {
+      titles: globalThis.Array.isArray(object?.titles) ? object.titles.map((e: any) => TitleDetails.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListTitleDetailsResponse): unknown {
+    const obj: any = {};
+    if (message.titles?.length) {
+      obj.titles = message.titles.map((e) => TitleDetails.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+};
+
+function createBaseSearchTitlesRequest(): SearchTitlesRequest {
+  return { query: "", pageSize: 0, pageToken: "", country: "", maturityMaxAge: undefined, kinds: [] };
+}
+
+export const SearchTitlesRequest: MessageFns<SearchTitlesRequest> = {
+  encode(message: SearchTitlesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.query !== "") {
+      writer.uint32(10).string(message.query);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    if (message.country !== "") {
+      writer.uint32(34).string(message.country);
+    }
+    if (message.maturityMaxAge !== undefined) {
+      writer.uint32(40).uint32(message.maturityMaxAge);
+    }
+    if (message.kinds.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.kinds) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SearchTitlesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSearchTitlesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.query = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.country = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.maturityMaxAge = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag === 48) {
+              message.kinds.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.kinds.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SearchTitlesRequest {
+    return {
+      query: isSet(object.query) ? globalThis.String(object.query) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+      country: isSet(object.country) ? globalThis.String(object.country) : "",
+      maturityMaxAge: isSet(object.maturityMaxAge)
+        ? globalThis.Number(object.maturityMaxAge)
+        : isSet(object.maturity_max_age)
+        ? globalThis.Number(object.maturity_max_age)
+        : undefined,
+      kinds: globalThis.Array.isArray(object?.kinds)
+        ? object.kinds.map((e: any) => titleKindFromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: SearchTitlesRequest): unknown {
+    const obj: any = {};
+    if (message.query !== "") {
+      obj.query = message.query;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    if (message.country !== "") {
+      obj.country = message.country;
+    }
+    if (message.maturityMaxAge !== undefined) {
+      obj.maturityMaxAge = Math.round(message.maturityMaxAge);
+    }
+    if (message.kinds?.length) {
+      obj.kinds = message.kinds.map((e) => titleKindToJSON(e));
+    }
+    return obj;
+  },
+};
+
+function createBaseTitleHit(): TitleHit {
+  return {
+    titleId: "",
+    kind: 0,
+    name: "",
+    parentId: "",
+    number: 0,
+    releaseYear: 0,
+    maturityAge: 0,
+    published: false,
+    score: 0,
+  };
+}
+
+export const TitleHit: MessageFns<TitleHit> = {
+  encode(message: TitleHit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.titleId !== "") {
+      writer.uint32(10).string(message.titleId);
+    }
+    if (message.kind !== 0) {
+      writer.uint32(16).int32(message.kind);
+    }
+    if (message.name !== "") {
+      writer.uint32(26).string(message.name);
+    }
+    if (message.parentId !== "") {
+      writer.uint32(34).string(message.parentId);
+    }
+    if (message.number !== 0) {
+      writer.uint32(40).uint32(message.number);
+    }
+    if (message.releaseYear !== 0) {
+      writer.uint32(48).uint32(message.releaseYear);
+    }
+    if (message.maturityAge !== 0) {
+      writer.uint32(56).uint32(message.maturityAge);
+    }
+    if (message.published !== false) {
+      writer.uint32(64).bool(message.published);
+    }
+    if (message.score !== 0) {
+      writer.uint32(73).double(message.score);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TitleHit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTitleHit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.titleId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.parentId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.number = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.releaseYear = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.maturityAge = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.published = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 73) {
+              break;
+            }
+
+            message.score = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TitleHit {
+    return {
+      titleId: isSet(object.titleId)
+        ? globalThis.String(object.titleId)
+        : isSet(object.title_id)
+        ? globalThis.String(object.title_id)
+        : "",
+      kind: isSet(object.kind) ? titleKindFromJSON(object.kind) : 0,
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      parentId: isSet(object.parentId)
+        ? globalThis.String(object.parentId)
+        : isSet(object.parent_id)
+        ? globalThis.String(object.parent_id)
+        : "",
+      number: isSet(object.number) ? globalThis.Number(object.number) : 0,
+      releaseYear: isSet(object.releaseYear)
+        ? globalThis.Number(object.releaseYear)
+        : isSet(object.release_year)
+        ? globalThis.Number(object.release_year)
+        : 0,
+      maturityAge: isSet(object.maturityAge)
+        ? globalThis.Number(object.maturityAge)
+        : isSet(object.maturity_age)
+        ? globalThis.Number(object.maturity_age)
+        : 0,
+      published: isSet(object.published) ? globalThis.Boolean(object.published) : false,
+      score: isSet(object.score) ? globalThis.Number(object.score) : 0,
+    };
+  },
+
+  toJSON(message: TitleHit): unknown {
+    const obj: any = {};
+    if (message.titleId !== "") {
+      obj.titleId = message.titleId;
+    }
+    if (message.kind !== 0) {
+      obj.kind = titleKindToJSON(message.kind);
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.parentId !== "") {
+      obj.parentId = message.parentId;
+    }
+    if (message.number !== 0) {
+      obj.number = Math.round(message.number);
+    }
+    if (message.releaseYear !== 0) {
+      obj.releaseYear = Math.round(message.releaseYear);
+    }
+    if (message.maturityAge !== 0) {
+      obj.maturityAge = Math.round(message.maturityAge);
+    }
+    if (message.published !== false) {
+      obj.published = message.published;
+    }
+    if (message.score !== 0) {
+      obj.score = floatToJson(message.score);
+    }
+    return obj;
+  },
+};
+
+function createBaseSearchTitlesResponse(): SearchTitlesResponse {
+  return { hits: [], nextPageToken: "", hitsTotal: 0 };
+}
+
+export const SearchTitlesResponse: MessageFns<SearchTitlesResponse> = {
+  encode(message: SearchTitlesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.hits) {
+      TitleHit.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    if (message.hitsTotal !== 0) {
+      writer.uint32(24).uint32(message.hitsTotal);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SearchTitlesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSearchTitlesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hits.push(TitleHit.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.hitsTotal = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SearchTitlesResponse {
+    return {
+      hits: globalThis.Array.isArray(object?.hits) ? object.hits.map((e: any) => TitleHit.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+      hitsTotal: isSet(object.hitsTotal)
+        ? globalThis.Number(object.hitsTotal)
+        : isSet(object.hits_total)
+        ? globalThis.Number(object.hits_total)
+        : 0,
+    };
+  },
+
+  toJSON(message: SearchTitlesResponse): unknown {
+    const obj: any = {};
+    if (message.hits?.length) {
+      obj.hits = message.hits.map((e) => TitleHit.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    if (message.hitsTotal !== 0) {
+      obj.hitsTotal = Math.round(message.hitsTotal);
+    }
+    return obj;
+  },
+};
+
 export type CatalogServiceService = typeof CatalogServiceService;
 export const CatalogServiceService = {
   /** Adds a title or replaces the one with the same id, objects and all. */
@@ -863,6 +2883,56 @@ export const CatalogServiceService = {
     responseSerialize: (value: GetTitleResponse): Buffer => Buffer.from(GetTitleResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetTitleResponse => GetTitleResponse.decode(value),
   },
+  /**
+   * Writes the details of up to 500 titles, all or none. Each takes the place of what was known, but for the encodes and languages, which
+   * come with the objects. Titles may be described before they have objects, and series and seasons never have any. Details that
+   * say what is known already change nothing, so that the call may be repeated.
+   */
+  putTitleDetails: {
+    path: "/millrace.catalog.v1.CatalogService/PutTitleDetails" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PutTitleDetailsRequest): Buffer =>
+      Buffer.from(PutTitleDetailsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PutTitleDetailsRequest => PutTitleDetailsRequest.decode(value),
+    responseSerialize: (value: PutTitleDetailsResponse): Buffer =>
+      Buffer.from(PutTitleDetailsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PutTitleDetailsResponse => PutTitleDetailsResponse.decode(value),
+  },
+  getTitleDetails: {
+    path: "/millrace.catalog.v1.CatalogService/GetTitleDetails" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetTitleDetailsRequest): Buffer =>
+      Buffer.from(GetTitleDetailsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetTitleDetailsRequest => GetTitleDetailsRequest.decode(value),
+    responseSerialize: (value: GetTitleDetailsResponse): Buffer =>
+      Buffer.from(GetTitleDetailsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetTitleDetailsResponse => GetTitleDetailsResponse.decode(value),
+  },
+  /** Films, then series, seasons and episodes, each by id; with parent_id by number. */
+  listTitleDetails: {
+    path: "/millrace.catalog.v1.CatalogService/ListTitleDetails" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListTitleDetailsRequest): Buffer =>
+      Buffer.from(ListTitleDetailsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListTitleDetailsRequest => ListTitleDetailsRequest.decode(value),
+    responseSerialize: (value: ListTitleDetailsResponse): Buffer =>
+      Buffer.from(ListTitleDetailsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListTitleDetailsResponse => ListTitleDetailsResponse.decode(value),
+  },
+  /** Titles by words of their names and people, the best first. Tolerates typos and half-written last words. */
+  searchTitles: {
+    path: "/millrace.catalog.v1.CatalogService/SearchTitles" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SearchTitlesRequest): Buffer => Buffer.from(SearchTitlesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SearchTitlesRequest => SearchTitlesRequest.decode(value),
+    responseSerialize: (value: SearchTitlesResponse): Buffer =>
+      Buffer.from(SearchTitlesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SearchTitlesResponse => SearchTitlesResponse.decode(value),
+  },
 } as const;
 
 export interface CatalogServiceServer extends UntypedServiceImplementation {
@@ -870,6 +2940,17 @@ export interface CatalogServiceServer extends UntypedServiceImplementation {
   publishTitle: handleUnaryCall<PublishTitleRequest, PublishTitleResponse>;
   listTitles: handleUnaryCall<ListTitlesRequest, ListTitlesResponse>;
   getTitle: handleUnaryCall<GetTitleRequest, GetTitleResponse>;
+  /**
+   * Writes the details of up to 500 titles, all or none. Each takes the place of what was known, but for the encodes and languages, which
+   * come with the objects. Titles may be described before they have objects, and series and seasons never have any. Details that
+   * say what is known already change nothing, so that the call may be repeated.
+   */
+  putTitleDetails: handleUnaryCall<PutTitleDetailsRequest, PutTitleDetailsResponse>;
+  getTitleDetails: handleUnaryCall<GetTitleDetailsRequest, GetTitleDetailsResponse>;
+  /** Films, then series, seasons and episodes, each by id; with parent_id by number. */
+  listTitleDetails: handleUnaryCall<ListTitleDetailsRequest, ListTitleDetailsResponse>;
+  /** Titles by words of their names and people, the best first. Tolerates typos and half-written last words. */
+  searchTitles: handleUnaryCall<SearchTitlesRequest, SearchTitlesResponse>;
 }
 
 export interface CatalogServiceClient extends Client {
@@ -919,6 +3000,73 @@ export interface CatalogServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetTitleResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Writes the details of up to 500 titles, all or none. Each takes the place of what was known, but for the encodes and languages, which
+   * come with the objects. Titles may be described before they have objects, and series and seasons never have any. Details that
+   * say what is known already change nothing, so that the call may be repeated.
+   */
+  putTitleDetails(
+    request: PutTitleDetailsRequest,
+    callback: (error: ServiceError | null, response: PutTitleDetailsResponse) => void,
+  ): ClientUnaryCall;
+  putTitleDetails(
+    request: PutTitleDetailsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PutTitleDetailsResponse) => void,
+  ): ClientUnaryCall;
+  putTitleDetails(
+    request: PutTitleDetailsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PutTitleDetailsResponse) => void,
+  ): ClientUnaryCall;
+  getTitleDetails(
+    request: GetTitleDetailsRequest,
+    callback: (error: ServiceError | null, response: GetTitleDetailsResponse) => void,
+  ): ClientUnaryCall;
+  getTitleDetails(
+    request: GetTitleDetailsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetTitleDetailsResponse) => void,
+  ): ClientUnaryCall;
+  getTitleDetails(
+    request: GetTitleDetailsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetTitleDetailsResponse) => void,
+  ): ClientUnaryCall;
+  /** Films, then series, seasons and episodes, each by id; with parent_id by number. */
+  listTitleDetails(
+    request: ListTitleDetailsRequest,
+    callback: (error: ServiceError | null, response: ListTitleDetailsResponse) => void,
+  ): ClientUnaryCall;
+  listTitleDetails(
+    request: ListTitleDetailsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListTitleDetailsResponse) => void,
+  ): ClientUnaryCall;
+  listTitleDetails(
+    request: ListTitleDetailsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListTitleDetailsResponse) => void,
+  ): ClientUnaryCall;
+  /** Titles by words of their names and people, the best first. Tolerates typos and half-written last words. */
+  searchTitles(
+    request: SearchTitlesRequest,
+    callback: (error: ServiceError | null, response: SearchTitlesResponse) => void,
+  ): ClientUnaryCall;
+  searchTitles(
+    request: SearchTitlesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SearchTitlesResponse) => void,
+  ): ClientUnaryCall;
+  searchTitles(
+    request: SearchTitlesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SearchTitlesResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const CatalogServiceClient = makeGenericClientConstructor(
@@ -929,6 +3077,10 @@ export const CatalogServiceClient = makeGenericClientConstructor(
   service: typeof CatalogServiceService;
   serviceName: string;
 };
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
+}
 
 function isSet(value: any): boolean {
   return value !== null && value !== undefined;

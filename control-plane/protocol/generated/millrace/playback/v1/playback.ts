@@ -18,11 +18,31 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Encode } from "../../catalog/v1/catalog.js";
 import { Holds, holdsFromJSON, holdsToJSON, RejectedAppliance } from "../../steering/v1/steering.js";
 
 export interface StartPlaybackRequest {
   titleId: string;
   clientAddress: string;
+  /** Left out: it plays everything. */
+  device?:
+    | DeviceCapabilities
+    | undefined;
+  /**
+   * ISO 3166-1 alpha-2, upper case: where the player is, from whoever knows. Believed from services only, and only where no GeoIP
+   * database knows better.
+   */
+  country?: string | undefined;
+}
+
+export interface DeviceCapabilities {
+  /**
+   * RFC 6381, or the beginning of it: "avc1" stands for all profiles, "hvc1.2" for one. A list without any codec for sound (or
+   * pictures) says nothing about sound (or pictures).
+   */
+  codecs: string[];
+  /** Lines; 0 means any. */
+  heightMax: number;
 }
 
 export interface PlaybackUrl {
@@ -47,10 +67,12 @@ export interface StartPlaybackResponse {
   streamExpiresAtUnixMs: bigint;
   /** Lines of the best picture of the plan; 0 = no limit. */
   heightMax: number;
+  /** Those that the device can play and the plan includes, best picture first; none where the catalog knows of no encodes. */
+  encodes: Encode[];
 }
 
 function createBaseStartPlaybackRequest(): StartPlaybackRequest {
-  return { titleId: "", clientAddress: "" };
+  return { titleId: "", clientAddress: "", device: undefined, country: undefined };
 }
 
 export const StartPlaybackRequest: MessageFns<StartPlaybackRequest> = {
@@ -60,6 +82,12 @@ export const StartPlaybackRequest: MessageFns<StartPlaybackRequest> = {
     }
     if (message.clientAddress !== "") {
       writer.uint32(18).string(message.clientAddress);
+    }
+    if (message.device !== undefined) {
+      DeviceCapabilities.encode(message.device, writer.uint32(26).fork()).join();
+    }
+    if (message.country !== undefined) {
+      writer.uint32(34).string(message.country);
     }
     return writer;
   },
@@ -93,6 +121,22 @@ export const StartPlaybackRequest: MessageFns<StartPlaybackRequest> = {
             message.clientAddress = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.device = DeviceCapabilities.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.country = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -117,6 +161,8 @@ export const StartPlaybackRequest: MessageFns<StartPlaybackRequest> = {
         : isSet(object.client_address)
         ? globalThis.String(object.client_address)
         : "",
+      device: isSet(object.device) ? DeviceCapabilities.fromJSON(object.device) : undefined,
+      country: isSet(object.country) ? globalThis.String(object.country) : undefined,
     };
   },
 
@@ -127,6 +173,91 @@ export const StartPlaybackRequest: MessageFns<StartPlaybackRequest> = {
     }
     if (message.clientAddress !== "") {
       obj.clientAddress = message.clientAddress;
+    }
+    if (message.device !== undefined) {
+      obj.device = DeviceCapabilities.toJSON(message.device);
+    }
+    if (message.country !== undefined) {
+      obj.country = message.country;
+    }
+    return obj;
+  },
+};
+
+function createBaseDeviceCapabilities(): DeviceCapabilities {
+  return { codecs: [], heightMax: 0 };
+}
+
+export const DeviceCapabilities: MessageFns<DeviceCapabilities> = {
+  encode(message: DeviceCapabilities, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.codecs) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.heightMax !== 0) {
+      writer.uint32(16).uint32(message.heightMax);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeviceCapabilities {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeviceCapabilities();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.codecs.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.heightMax = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeviceCapabilities {
+    return {
+      codecs: globalThis.Array.isArray(object?.codecs) ? object.codecs.map((e: any) => globalThis.String(e)) : [],
+      heightMax: isSet(object.heightMax)
+        ? globalThis.Number(object.heightMax)
+        : isSet(object.height_max)
+        ? globalThis.Number(object.height_max)
+        : 0,
+    };
+  },
+
+  toJSON(message: DeviceCapabilities): unknown {
+    const obj: any = {};
+    if (message.codecs?.length) {
+      obj.codecs = message.codecs;
+    }
+    if (message.heightMax !== 0) {
+      obj.heightMax = Math.round(message.heightMax);
     }
     return obj;
   },
@@ -279,6 +410,7 @@ function createBaseStartPlaybackResponse(): StartPlaybackResponse {
     streamId: "",
     streamExpiresAtUnixMs: 0n,
     heightMax: 0,
+    encodes: [],
   };
 }
 
@@ -313,6 +445,9 @@ export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
     }
     if (message.heightMax !== 0) {
       writer.uint32(64).uint32(message.heightMax);
+    }
+    for (const v of message.encodes) {
+      Encode.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -402,6 +537,14 @@ export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
             message.heightMax = reader.uint32();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.encodes.push(Encode.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -451,6 +594,9 @@ export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
         : isSet(object.height_max)
         ? globalThis.Number(object.height_max)
         : 0,
+      encodes: globalThis.Array.isArray(object?.encodes)
+        ? object.encodes.map((e: any) => Encode.fromJSON(e))
+        : [],
     };
   },
 
@@ -482,6 +628,9 @@ export const StartPlaybackResponse: MessageFns<StartPlaybackResponse> = {
     }
     if (message.heightMax !== 0) {
       obj.heightMax = Math.round(message.heightMax);
+    }
+    if (message.encodes?.length) {
+      obj.encodes = message.encodes.map((e) => Encode.toJSON(e));
     }
     return obj;
   },
