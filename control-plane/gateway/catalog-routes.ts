@@ -76,7 +76,10 @@ export function makeCatalogRoutes(calls: ControlPlaneCalls): Map<string, Route> 
         work: async ({ query, pageSize, pageToken, country, maturityMaxAge, kinds }, facts) => {
           const answer = await calls.searchTitles(
             {
-              ...{ query, pageSize, pageToken, country },
+              query,
+              pageSize,
+              pageToken,
+              country,
               ...(maturityMaxAge !== undefined && { maturityMaxAge }),
               kinds: kinds.split(",").filter(Boolean).map(kindOf),
             },
