@@ -18,6 +18,7 @@ import { ingestCommand } from "./ingest-command.js";
 import { originCommand } from "./origin-command.js";
 import { paymentSandboxCommand } from "./payment-sandbox-command.js";
 import { purgeCommand } from "./purge-command.js";
+import { seedCommand } from "./seed-command.js";
 import { steerCommand } from "./steer-command.js";
 import { tokenCommand } from "./token-command.js";
 
@@ -33,6 +34,7 @@ const commands = [
   ingestCommand,
   originCommand,
   fillCommand,
+  seedCommand,
   steerCommand,
   fleetCommand,
   doctorCommand,
