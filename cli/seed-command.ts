@@ -23,7 +23,9 @@ interface SeedOptions {
 export function seedCommand(): Command {
   const seed = new Command("seed")
     .summary("carry chunks to a cold appliance, by disk or from a neighbour")
-    .description("Carries chunks from an appliance to a cold one: by a disk that is carried there, or from a neighbour that runs.\nBoth appliances run meanwhile and serve.");
+    .description(
+      "Carries chunks from an appliance to a cold one: by a disk that is carried there, or from a neighbour that runs.\nBoth appliances run meanwhile and serve.",
+    );
   const common = (command: Command) =>
     command.option("--admin <url>", "the appliance's admin port", defaultAdminUrl).option("--json", "print JSON instead of text");
   common(seed.command("export").summary("copy held chunks into a folder"))

@@ -1,5 +1,6 @@
 // Seeds: chunks are carried to a cold appliance by a folder or from a neighbour, and whatever a seed is like, not one wrong byte comes out of it.
 import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createHash } from "node:crypto";
@@ -25,6 +26,7 @@ let full: ApplianceFixture;
 let controlPlane: ManifestServer;
 
 interface SeedAnswer {
+  jobId: string;
   state: string;
   reason: string;
   chunks: number;
@@ -38,7 +40,11 @@ before(async () => {
   origin = await openCountingOrigin(sizes, chunkBytes);
   controlPlane = await openManifestServer();
   controlPlane.setManifest([...origin.objects.values()]);
-  full = await startAppliance({ folder: join(folder, "full"), upstreams: [origin.url], settings: { controlPlane: { url: controlPlane.url } } });
+  full = await startAppliance({
+    folder: join(folder, "full"),
+    upstreams: [origin.url],
+    settings: { controlPlane: { url: controlPlane.url } },
+  });
   await waitUntil("everything is stored", async () => (await chunksStored(full)) >= chunksInAll);
 });
 after(async () => {
@@ -54,6 +60,17 @@ async function chunksStored({ adminUrl }: ApplianceFixture): Promise<number> {
 
 function seed({ adminUrl }: ApplianceFixture, ...args: string[]): Promise<MillraceAnswer> {
   return runMillrace(["seed", ...args, "--json", "--admin", adminUrl]);
+}
+
+/** The same without a process for each. */
+async function importDirectly({ adminUrl }: ApplianceFixture, from: string): Promise<SeedAnswer> {
+  const headers = { "Content-Type": "application/json" };
+  const begun = await fetch(`${adminUrl}seed/import`, { method: "POST", headers, body: JSON.stringify({ folder: from }) });
+  const { jobId } = (await begun.json()) as { jobId: string };
+  return waitUntil("the import has ended", async () => {
+    const now = await readSeed({ adminUrl });
+    return now?.jobId === jobId && now.state !== "running" && now;
+  });
 }
 
 function answerOf({ stdout, stderr }: MillraceAnswer): SeedAnswer {
@@ -72,7 +89,13 @@ async function assertHeldAlone(name: string): Promise<void> {
     for (const { path, sha256 } of origin.objects.values()) {
       const answer = await request(alone.url + encodeURI(path));
       assert.equal(answer.statusCode, 200, path);
-      assert.equal(createHash("sha256").update(Buffer.from(await answer.body.arrayBuffer())).digest("hex"), sha256, path);
+      assert.equal(
+        createHash("sha256")
+          .update(Buffer.from(await answer.body.arrayBuffer()))
+          .digest("hex"),
+        sha256,
+        path,
+      );
     }
   } finally {
     await alone.kill();
@@ -156,10 +179,8 @@ test("a folder that lies gets nothing wrong in, and what is right of it is taken
       const lying = join(folder, `lying-${name}`);
       cpSync(seedFolder, lying, { recursive: true });
       spoil(lying);
-      const answer = await seed(victim, "import", lying);
-      const { chunks, chunksThere, chunksFailed, objectsRefused, state } = answerOf(answer);
-      assert.equal(answer.code, 1, `${name} was taken for honest`);
-      assert.ok(state === "failed" || chunksFailed + objectsRefused > 0, name);
+      const { chunks, chunksThere, chunksFailed, objectsRefused, state } = await importDirectly(victim, lying);
+      assert.ok(state === "failed" || chunksFailed + objectsRefused > 0, `${name} was taken for honest`);
       assert.ok(chunks + chunksThere < chunksInAll, name);
       rmSync(lying, { recursive: true });
     }
@@ -190,17 +211,38 @@ test("what does not fit is left out, and nothing that was there goes for it", as
   }
 });
 
-test("two at once, a folder that is none and an address that is none are refused by name", async () => {
-  for (const [args, reason] of [
+test("a folder that is none and an address that is none are refused by name", async () => {
+  const refused = [
     [["import", join(folder, "not-there")], /there is no .*seed\.jsonl/],
     [["import", "--from", "ftp:x"], /is not appliance:HOST:PORT/],
     [["import"], /name a folder/],
     [["export", seedFolder, "--all", "--prefix", "x"], /choose one/],
     [["export", join(seedFolder, "seed.jsonl"), "--all"], /Cannot export/],
-  ] as const) {
-    const answer = await seed(full, ...args);
-    assert.equal(answer.code, 1, args.join(" "));
-    assert.match(answer.stderr, reason);
+  ] as const;
+  await Promise.all(
+    refused.map(async ([args, reason]) => {
+      const answer = await seed(full, ...args);
+      assert.equal(answer.code, 1, args.join(" "));
+      assert.match(answer.stderr, reason);
+    }),
+  );
+});
+
+test("an export that finds no room says so, and goes on when there is some", async (t) => {
+  const mounted = join(folder, "mounted");
+  mkdirSync(mounted);
+  if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", mounted]).status !== 0)
+    return t.skip("mounting a tmpfs is not allowed here");
+  try {
+    const first = await seed(full, "export", mounted);
+    assert.equal(first.code, 1);
+    assert.match(answerOf(first).reason, /no room left/);
+    execFileSync("mount", ["-o", "remount,size=64m", mounted]);
+    const { state, chunks, chunksThere } = answerOf(await seed(full, "export", mounted));
+    assert.deepEqual([state, chunks + chunksThere], ["done", chunksInAll]);
+    assert.ok(chunks < chunksInAll, "nothing was saved of the first");
+  } finally {
+    execFileSync("umount", [mounted]);
   }
 });
 
@@ -233,7 +275,15 @@ const spoilers: Record<string, (lying: string) => void> = {
     editLines(lying, (line) => {
       if (!Array.isArray(line)) return line;
       const [chunk, number, offset, length] = line as [number, number, number, number];
-      return [chunk, number, offset, length, xxh64(pack.subarray(offset, offset + length)).toString(16).padStart(16, "0")];
+      return [
+        chunk,
+        number,
+        offset,
+        length,
+        xxh64(pack.subarray(offset, offset + length))
+          .toString(16)
+          .padStart(16, "0"),
+      ];
     });
   },
   "bytes of its own with digests and tag made for them": (lying) => {
@@ -276,6 +326,6 @@ const spoilers: Record<string, (lying: string) => void> = {
   "chunks of another size": (lying) => editLines(lying, (line, at) => (at === 0 ? { ...(line as object), chunkBytes: 4096 } : line)),
 };
 
-async function readSeed({ adminUrl }: ApplianceFixture): Promise<SeedAnswer | null> {
+async function readSeed({ adminUrl }: Pick<ApplianceFixture, "adminUrl">): Promise<SeedAnswer | null> {
   return ((await (await fetch(`${adminUrl}status`)).json()) as { seed: SeedAnswer | null }).seed;
 }

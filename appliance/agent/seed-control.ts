@@ -75,7 +75,8 @@ export class SeedControl {
     const running = this.#progress;
     if (running?.state === "running") {
       const { kind, ...rest } = wanted;
-      const same = running.kind === kind && Object.entries(rest).every(([name, value]) => isDeepStrictEqual(Reflect.get(running, name), value));
+      const same =
+        running.kind === kind && Object.entries(rest).every(([name, value]) => isDeepStrictEqual(Reflect.get(running, name), value));
       if (same) return { jobId: running.jobId };
       throw refuse(kind, `an ${running.kind} is under way; \`millrace seed stop\` ends it`);
     }

@@ -149,11 +149,7 @@ export class HttpUpstream implements Upstream {
   }
 
   /** A body that is wanted whole; or the status with which it was refused, when that says nothing of how the server does. */
-  async #readWhole(
-    path: string,
-    via: readonly string[],
-    bytesMax: number,
-  ): Promise<{ bytes: Buffer } | number | UpstreamFailure> {
+  async #readWhole(path: string, via: readonly string[], bytesMax: number): Promise<{ bytes: Buffer } | number | UpstreamFailure> {
     const parts: Buffer[] = [];
     let bytes = 0;
     let status = 0;

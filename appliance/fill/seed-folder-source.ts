@@ -92,7 +92,8 @@ export class SeedFolderSource implements SeedSource {
 
   async #sumPacks(): Promise<number> {
     let bytes = 0;
-    for (const name of await readdir(this.#folder)) if (/^pack-\d{6}\.bin$/.test(name)) bytes += (await stat(join(this.#folder, name))).size;
+    for (const name of await readdir(this.#folder))
+      if (/^pack-\d{6}\.bin$/.test(name)) bytes += (await stat(join(this.#folder, name))).size;
     return bytes;
   }
 }

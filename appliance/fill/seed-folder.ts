@@ -59,7 +59,10 @@ export async function openSeedFile(path: string): Promise<FileHandle> {
  *
  * @throws SeedDamage when a line is none of a seed; the system's error when it cannot be read.
  */
-export async function* readSeedLines(folder: string, onHead: (head: SeedHead, endsAt: number) => void): AsyncGenerator<{ line: SeedLine; endsAt: number }> {
+export async function* readSeedLines(
+  folder: string,
+  onHead: (head: SeedHead, endsAt: number) => void,
+): AsyncGenerator<{ line: SeedLine; endsAt: number }> {
   const path = seedFileOf(folder);
   const file = await openSeedFile(path);
   try {

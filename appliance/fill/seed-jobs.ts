@@ -78,7 +78,8 @@ export class SeedJobs {
       if (this.#stopped) [state, reason] = ["stopped", "it was stopped by command"];
     } catch (error) {
       state = "failed";
-      reason = errnoOf(error) === "ENOSPC" ? "there is no room left in the folder; what is there already can be imported" : messageOf(error);
+      reason =
+        errnoOf(error) === "ENOSPC" ? "there is no room left in the folder; what is there already can be imported" : messageOf(error);
       if (!(error instanceof SeedDamage) && errnoOf(error) === undefined)
         log.error({ error: error instanceof Error ? error.stack : reason }, "a seed has failed");
     }
@@ -99,6 +100,9 @@ export class SeedJobs {
       if (this.#isOver) await writer.sync();
       else await writer.finish();
       return reached ? "that is as much as was asked for" : "";
+    } catch (error) {
+      await writer.salvage();
+      throw error;
     } finally {
       await writer.close();
     }

@@ -64,7 +64,11 @@ export class SeedNeighbour implements SeedSource {
     await this.#options.upstream.close();
   }
 
-  async #read({ path, sizeBytes, etag, lastModifiedUnixMs }: ObjectRecord, chunk: number, into: Uint8Array): Promise<UpstreamFailure | undefined> {
+  async #read(
+    { path, sizeBytes, etag, lastModifiedUnixMs }: ObjectRecord,
+    chunk: number,
+    into: Uint8Array,
+  ): Promise<UpstreamFailure | undefined> {
     const { applianceId, chunkBytes, upstream } = this.#options;
     const range = { path, sizeBytes, etag, lastModifiedUnixMs, digested: true, via: [...noVia, applianceId], into };
     const outcome = await this.#tryAgain(async () => (await upstream.fetch({ ...range, offsetBytes: chunk * chunkBytes })) ?? undefined);

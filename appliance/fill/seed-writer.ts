@@ -136,6 +136,17 @@ export class SeedWriter {
     this.#waitingBytes = 0;
   }
 
+  /** After an error: names what came before it, as far as that can be. */
+  async salvage(): Promise<void> {
+    try {
+      // The part of a chunk that found no room makes some for the lines.
+      await this.#pack?.truncate(this.#packEnd);
+      await this.sync();
+    } catch {
+      // A line that is cut off, or none: the export goes on before it.
+    }
+  }
+
   /** Says in the folder that it is whole. */
   async finish(): Promise<void> {
     await this.sync();

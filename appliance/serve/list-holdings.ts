@@ -35,7 +35,8 @@ export function listHoldings(after: string, { chunkBytes, disks, index }: ListHo
       for (const { chunk, place } of index.placesOf(objectKey)) {
         chunksLeft--;
         if (disks.isLost(place.diskNumber)) continue;
-        if (held.length > 0 && held.at(-2)! + held.at(-1)! === chunk) held[held.length - 1]!++;
+        const nextInRun = held.length > 0 ? held.at(-2)! + held.at(-1)! : -1;
+        if (nextInRun === chunk) held[held.length - 1]!++;
         else held.push(chunk, 1);
       }
     }
