@@ -1,4 +1,4 @@
-// `npm run check`: everything that can be said of the tree in seconds. Format, lint and import rules, types, protocol, dead files, unit tests
+// `npm run check`: everything that can be said of the tree in seconds. Format, lint and import rules, types, protocol, dead files, quick unit tests
 // (`-- --no-unit-tests` for who runs them anyway).
 import { capture } from "./run.mjs";
 
@@ -8,7 +8,7 @@ const checks = [
   { name: "lint and imports", command: "oxlint", args: ["--deny-warnings"] },
   { name: "protocol", command: "buf", args: ["lint"] },
   { name: "dead files", command: "knip", args: ["--no-progress"] },
-  { name: "unit tests", command: "node", args: ["scripts/run-tests.mjs", "--unit"] },
+  { name: "unit tests", command: "node", args: ["scripts/run-tests.mjs", "--unit", "--quick"] },
 ];
 
 if (process.argv.includes("--no-unit-tests")) checks.pop();
