@@ -205,7 +205,6 @@ void store.loadDisks();
 async function stop(): Promise<void> {
   scrubber.stop();
   // The index stays open: fetches that are still under way may look into it until the process ends. All that was committed is safe.
-  await seedJobs.end();
-  await Promise.all([pinner?.stop(), emptier.stop(), sweeper.stop(), service.stop()]);
+  await Promise.all([seedJobs.end(), pinner?.stop(), emptier.stop(), sweeper.stop(), service.stop()]);
   tell({ type: "stopped" });
 }

@@ -10,6 +10,8 @@ import type { UpstreamFailure } from "./upstream.js";
 /** What may pass is tried again so often, after so long: a neighbour serves players first. */
 const triesMax = 30;
 const tryAgainMs = 1000;
+/** Whoever stops the import, or the appliance, waits no longer. */
+const lookMs = 100;
 
 export interface SeedNeighbourOptions {
   applianceId: string;
@@ -82,7 +84,8 @@ export class SeedNeighbour implements SeedSource {
       const { failure, retryAfterMs } = answer as UpstreamFailure;
       const mayPass = failure === "busy" || failure === "unreachable" || failure === "timeout";
       if (!mayPass || tries >= triesMax || this.#options.isOver()) return answer;
-      await wait(retryAfterMs ?? tryAgainMs);
+      const untilMs = performance.now() + (retryAfterMs ?? tryAgainMs);
+      while (performance.now() < untilMs && !this.#options.isOver()) await wait(lookMs);
     }
   }
 }
