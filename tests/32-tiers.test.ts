@@ -101,6 +101,9 @@ test("a chunk that was altered at the storage is found out and fetched from the 
   // The storage holds the 180p file under a name whose bytes then change on its disks.
   const name = "clock/video-360p.mp4";
   const bytes = readFileSync(join(filmFolder, "video-360p.mp4"));
+  await waitUntil("everything that was fetched is on the storage's disks", async () => {
+    return (await readMetric(storage, "millrace_fill_stored_chunks_total")) === (await readMetric(storage, "millrace_fill_fetches_total"));
+  });
   for (const disk of ["disk1", "disk2"]) {
     for (const slab of readdirSync(join(folder, "storage", disk)).filter((file) => file.startsWith("slab-"))) {
       const path = join(folder, "storage", disk, slab);

@@ -25,17 +25,20 @@ before(async () => {
     folder,
     upstreams: [`file://${folder}/origin/`],
     chunk: chunkBytes,
-    settings: { ram: frames * chunkBytes, limits: { requestsPerWorker: 1000 } },
+    settings: { ram: frames * chunkBytes, limits: { requestsPerWorker: 1000 }, disk: { syncEvery: "20ms" } },
   });
-  // A disk that is slow to write turns chunks away: what is missing is fetched once more.
-  await waitUntil(
-    "the films are on the disks",
-    async () => {
-      for (const name of ["film.mp4", "other.mp4"]) await (await fetch(appliance.url + name)).arrayBuffer();
-      return (await readMetric(appliance, "millrace_fill_stored_chunks_total")) >= 2 * Math.ceil(film.length / chunkBytes);
-    },
-    60_000,
-  );
+  // A few chunks at a time: what finds no place to wait for its disk is served from memory, and not stored.
+  const [chunks, chunksAtOnce] = [Math.ceil(film.length / chunkBytes), frames / 8];
+  for (const [place, name] of ["film.mp4", "other.mp4"].entries()) {
+    for (let chunk = 0; chunk < chunks; chunk += chunksAtOnce) {
+      const end = Math.min(chunks, chunk + chunksAtOnce);
+      await (
+        await fetch(appliance.url + name, { headers: { Range: `bytes=${chunk * chunkBytes}-${end * chunkBytes - 1}` } })
+      ).arrayBuffer();
+      const stored = () => readMetric(appliance, "millrace_fill_stored_chunks_total");
+      await waitUntil(`${end} chunks of ${name} are on the disks`, async () => (await stored()) >= place * chunks + end);
+    }
+  }
 });
 after(async () => {
   const { code, stderr } = await appliance.stop();
