@@ -88,7 +88,47 @@ export interface ManifestKept {
   bytesCut: number;
 }
 
+/** Which of the held objects are exported. */
+export type SeedSelection = { what: "manifest" } | { what: "prefix"; prefix: string } | { what: "all" };
+
+/** What is to be exported or imported. It outlives a restart. */
+export type SeedOrder = { jobId: string } & (
+  | { kind: "export"; folder: string; selection: SeedSelection; bytesMax: number | null }
+  | { kind: "import"; folder: string }
+  | { kind: "import"; from: string }
+);
+
+export type SeedState = "running" | "done" | "stopped" | "failed";
+
+/** How far the last export or import is. */
+export type SeedProgress = SeedOrder & {
+  state: SeedState;
+  /** Why it is over, when it has not just done everything. */
+  reason: string;
+  /** In this run: written to the folder, or stored on the disks. */
+  chunks: number;
+  bytes: number;
+  /** They were there before. */
+  chunksThere: number;
+  bytesThere: number;
+  chunksFailed: number;
+  objectsRefused: number;
+  /** Of the whole seed; null: not known yet. */
+  bytesTotal: number | null;
+  bytesLeft: number | null;
+  /** Some of what has failed or was refused; at most 20. */
+  failed: { path: string; reason: string }[];
+  /** Over the last seconds. */
+  bytesPerSecond: number;
+  etaSeconds: number | null;
+};
+
 export type MainToFill =
+  /** Export or import a seed. */
+  | { type: "seed"; order: SeedOrder }
+  | { type: "stop-seed" }
+  /** Go on with what a restart has interrupted: its progress is listened to now. */
+  | { type: "resume-seed" }
   /** There is a new manifest in `file`. */
   | { type: "manifest"; file: string }
   /** Undefined: the control plane does not answer. */
@@ -126,6 +166,7 @@ export type FillToMain =
   | { type: "held-changed"; paths: string[] }
   | { type: "ask-sources"; id: number; path: string }
   | { type: "progress"; progress: FillProgress }
+  | { type: "seed"; progress: SeedProgress }
   /** What of the manifest's head is kept in memory. */
   | { type: "pinned"; chunks: number; bytes: number }
   | { type: "emptying"; progress: EmptyingProgress }

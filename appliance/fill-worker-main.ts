@@ -17,8 +17,10 @@ import { FillService } from "./fill/fill-service.js";
 import { FillTokenSource } from "./fill/fill-token-source.js";
 import { ManifestPinner } from "./fill/manifest-pinner.js";
 import { FillWindows, parseTimeOfDay } from "./fill/fill-window.js";
+import { HttpUpstream } from "./fill/http-upstream.js";
 import { openUpstream } from "./fill/open-upstream.js";
 import { PurgeSweeper } from "./fill/purge-sweeper.js";
+import { SeedJobs } from "./fill/seed-jobs.js";
 import { ChunkIndex } from "./index/chunk-index.js";
 import { FrameArena } from "./memory/frame-arena.js";
 import type { FillWorkerData } from "./worker-data.js";
@@ -47,6 +49,7 @@ const log = openLog("appliance", settings.log.level).child({ thread: "fill" });
 const arena = new FrameArena(data.arena);
 const disks = new DiskSet(data.disks, data.diskStates);
 const index = new ChunkIndex(settings.index, settings.chunk);
+const hits = new ChunkHits(data.hits, systemClock);
 const writer = new SlotWriter(geometry, new SlabFiles(geometry, "write"));
 const onHeldChanged = (paths: readonly string[]) => tell({ type: "held-changed", paths: [...paths] });
 const upstreams = settings.upstreams.map((upstream) =>
@@ -60,7 +63,7 @@ const service = new FillService({
   demandShare: settings.disk.demandShare,
   disks,
   geometry,
-  hits: new ChunkHits(data.hits, systemClock),
+  hits,
   index,
   log,
   sync: { bytes: settings.disk.syncBytes, everyMs: settings.disk.syncEvery, deadlineMs: settings.disk.writeTimeout },
@@ -145,6 +148,25 @@ const scrubber = new DiskScrubber({
   roundMs: settings.scrub.every,
   log,
 });
+const seedJobs = new SeedJobs({
+  applianceId: data.applianceId,
+  arena,
+  chunkBytes: settings.chunk,
+  clock: systemClock,
+  counters: counterRow(data.counters, data.thread),
+  describer: service.describer,
+  disks,
+  geometry,
+  hits,
+  index,
+  kept: service.kept,
+  log,
+  neighbourReadsMax: settings.fill.manifestFetches,
+  openNeighbour: (url) => new HttpUpstream(new URL(url), { ...http, kind: "appliance", sign: fillSign }),
+  reader,
+  store,
+  onProgress: (progress) => tell({ type: "seed", progress }),
+});
 
 parentPort!.on("message", (message: MainToFill) => {
   switch (message.type) {
@@ -158,6 +180,12 @@ parentPort!.on("message", (message: MainToFill) => {
     }
     case "empty-disk":
       return emptier.empty(disks.find(message.diskNumber)!);
+    case "seed":
+      return seedJobs.start(message.order);
+    case "stop-seed":
+      return seedJobs.stop();
+    case "resume-seed":
+      return seedJobs.resume();
     case "token-keys":
       return fillTokens.setKeys(message.keys);
     case "purged":
@@ -177,6 +205,6 @@ void store.loadDisks();
 async function stop(): Promise<void> {
   scrubber.stop();
   // The index stays open: fetches that are still under way may look into it until the process ends. All that was committed is safe.
-  await Promise.all([pinner?.stop(), emptier.stop(), sweeper.stop(), service.stop()]);
+  await Promise.all([seedJobs.end(), pinner?.stop(), emptier.stop(), sweeper.stop(), service.stop()]);
   tell({ type: "stopped" });
 }

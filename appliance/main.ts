@@ -23,6 +23,7 @@ import { HeadroomMeter } from "./agent/headroom.js";
 import { HoldingsReporter } from "./agent/holdings-reporter.js";
 import { readLease, withoutSecrets, writeLease } from "./agent/lease-file.js";
 import { LogRotation } from "./agent/log-rotation.js";
+import { SeedControl } from "./agent/seed-control.js";
 import { StorageControl } from "./agent/storage-control.js";
 import { allocateCounters, sumCounter } from "./counters.js";
 import { allocateChunkHits } from "./disk/chunk-hits.js";
@@ -147,6 +148,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     },
     log,
   });
+  const seed = new SeedControl({ tellFill: (message) => tellFill(message) });
   const registry = openApplianceMetrics({
     fillProgress: () => progress,
     arena,
@@ -199,6 +201,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       disks: storage.statuses(),
       manifest: kept ? manifestStatusOf(kept) : null,
       fill: progress ?? null,
+      seed: seed.progress ?? null,
       heat: heat ? { reportsWaiting: heat.counts.waiting, reportsDropped: heat.counts.dropped } : null,
     }),
     actions: {
@@ -211,6 +214,9 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       },
       "/fill/pause": () => whenLive(() => pauseFill(true)),
       "/fill/resume": () => whenLive(() => pauseFill(false)),
+      "/seed/export": (body) => whenLive(() => seed.export(body)),
+      "/seed/import": (body) => whenLive(() => seed.import(body)),
+      "/seed/stop": () => whenLive(async () => seed.stop()),
       "/purge": (body) => whenLive(() => storage.purge(body)),
     },
   });
@@ -373,6 +379,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
     if (message.type === "held-changed") noteHeldChanged(message.paths);
     else if (message.type === "pinned") pinned = { chunks: message.chunks, bytes: message.bytes };
     else if (message.type === "progress") progress = message.progress;
+    else if (message.type === "seed") seed.note(message.progress);
     else if (message.type === "manifest-cut") kept = message;
     else if (message.type === "emptying") void storage.noteEmptying(message.progress);
     else if (message.type === "ask-sources") {
@@ -380,6 +387,7 @@ export async function runAppliance(settings: ApplianceSettings, readAgain?: () =
       void Promise.resolve(member?.rankSources(path)).then((ranked) => tellFill({ type: "sources", id, ranked }));
     }
   });
+  tellFill({ type: "resume-seed" });
   const { accessLog } = settings;
   const rotation =
     accessLog && (accessLog.rotateAt ?? accessLog.rotateEvery) !== undefined

@@ -61,6 +61,7 @@ async function openApp(context: TestContext, origin: ScriptedUpstream, options: 
     clients: new ClientRules({ allow: [], deny: [], unlimited: [] }),
     fillRequestsMax: 100,
     readAheadChunks: 2,
+    listHoldings: () => undefined,
     tokens,
     pacing: { bytesPerSecond: undefined, burstBytes: 1, followPlayers: false },
     wheel: new PaceWheel({ nowMs: () => performance.now(), setTimer: (callback, delayMs) => void setTimeout(callback, delayMs) }),

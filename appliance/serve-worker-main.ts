@@ -22,6 +22,7 @@ import { ChunkGetter } from "./serve/chunk-getter.js";
 import { ClientLimiter } from "./serve/client-limiter.js";
 import { ClientRules } from "./serve/client-rules.js";
 import { FillClient } from "./serve/fill-client.js";
+import { listHoldings } from "./serve/list-holdings.js";
 import { ObjectFinder } from "./serve/object-finder.js";
 import { PaceWheel } from "./serve/pace-wheel.js";
 import { RangeWarmer } from "./serve/range-warmer.js";
@@ -112,6 +113,7 @@ try {
     requestsMax: settings.limits.requestsPerWorker,
     fillRequestsMax: settings.limits.fillRequestsPerWorker,
     readAheadChunks: settings.fill.readAhead,
+    listHoldings: (after) => listHoldings(after, { chunkBytes: settings.chunk, disks, index }),
     accessLog,
     clients,
     limiter,

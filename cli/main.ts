@@ -19,6 +19,7 @@ import { ingestCommand } from "./ingest-command.js";
 import { originCommand } from "./origin-command.js";
 import { paymentSandboxCommand } from "./payment-sandbox-command.js";
 import { purgeCommand } from "./purge-command.js";
+import { seedCommand } from "./seed-command.js";
 import { steerCommand } from "./steer-command.js";
 import { tokenCommand } from "./token-command.js";
 
@@ -35,6 +36,7 @@ const commands = [
   catalogCommand,
   originCommand,
   fillCommand,
+  seedCommand,
   steerCommand,
   fleetCommand,
   doctorCommand,

@@ -132,6 +132,11 @@ export class SlotAllocator {
     return keptSlotsMax(slots, demandShare);
   }
 
+  /** Extents of which no slot is used, as far as the file system has room: they can be cut for any size, and nothing is evicted. */
+  get emptyExtents(): number {
+    return this.grows ? this.#options.extentCount - this.#neverUsedFrom + this.#empty.length : 0;
+  }
+
   /** Whether there is a slot that may be written: free, or with a chunk that may be evicted. */
   get hasSlot(): boolean {
     if (this.#eviction.count > 0 || this.#states.writtenFreePages > 0) return true;

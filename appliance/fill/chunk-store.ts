@@ -77,6 +77,11 @@ export class ChunkStore {
     return this.#openDisks().some(({ allocator }) => allocator.hasSlot);
   }
 
+  /** Extents of a disk that are empty, once its slots are known. */
+  emptyExtentsOf(diskNumber: number): number {
+    return this.#loaded.has(diskNumber) ? this.#batches.get(diskNumber)!.allocator.emptyExtents : 0;
+  }
+
   /** Chunks of the manifest that there is room for, on the disks that are not lost. */
   get keptChunksMax(): number {
     const { demandShare, disks } = this.#options;

@@ -71,6 +71,7 @@ export class FillService {
     maxSize: digestsBytesMax,
     sizeCalculation: ({ sha256 }) => sha256.length + 256,
   });
+  readonly #kept: KeptObjects;
   readonly #keeper: ManifestKeeper;
   readonly #lookTimer: NodeJS.Timeout;
   readonly #store: ChunkStore;
@@ -84,6 +85,7 @@ export class FillService {
     const { applianceId, arena, chunkBytes, counters, hedgeAfterMs, index, log, totalTimeoutMs, upstreams } = options;
     this.#health = new SourceHealth({ clock: systemClock, log, random: Math.random });
     const kept = new KeptObjects(index.getMeta<KeptList>(keptName) ?? []);
+    this.#kept = kept;
     this.#store = new ChunkStore({
       ...options,
       kept,
@@ -160,6 +162,15 @@ export class FillService {
 
   get store(): ChunkStore {
     return this.#store;
+  }
+
+  get describer(): ObjectDescriber {
+    return this.#describer;
+  }
+
+  /** What of the manifest the disks keep. */
+  get kept(): KeptObjects {
+    return this.#kept;
   }
 
   /** Answers one serving worker's questions. */

@@ -1,5 +1,6 @@
 // An upstream that speaks HTTP and answers Range: an origin server, or another appliance.
 import { errors, Pool, type Dispatcher } from "undici";
+import { holdingsPrefix, parseHoldingsPage, type HoldingsPage } from "../../fill-protocol/holdings-listing.js";
 import { digestsPathOf, parseObjectDigests } from "../../fill-protocol/object-digests.js";
 import { applianceHeader, appliancePath, formatVia, viaHeader } from "../../fill-protocol/via-header.js";
 import { messageOf } from "../../runtime/operating-error.js";
@@ -12,6 +13,8 @@ const retryAfterMsMax = 60_000;
 const retryAfterMsMin = 1000;
 /** Digests are 32 bytes a piece: this is enough for an object of 128 GiB in pieces of 64 KiB. */
 const digestsBytesMax = 64 * 2 ** 20;
+/** Two hundred versions, and runs of chunks of those that are held in part. */
+const holdingsPageBytesMax = 16 * 2 ** 20;
 
 export interface HttpUpstreamOptions {
   connections: number;
@@ -122,31 +125,10 @@ export class HttpUpstream implements Upstream {
   }
 
   async #describeByDigests(request: UpstreamRequest): Promise<UpstreamObject | "none" | UpstreamFailure> {
-    const parts: Buffer[] = [];
-    let bytes = 0;
-    let none = false;
-    const failure = await this.#send(
-      "GET",
-      digestsPathOf(request.path),
-      request.via,
-      {},
-      {
-        start: (answer) => {
-          // Any server may refuse a name with a dot in front in its own way: only its own trouble is a failure.
-          none = answer.status !== 200;
-          return answer.status >= 500 || answer.status === 429 ? badStatus(answer) : none ? "not-found" : undefined;
-        },
-        take: (part) => {
-          bytes += part.length;
-          parts.push(part);
-          return bytes > digestsBytesMax ? { failure: "bad-answer", detail: "the digests are too large" } : undefined;
-        },
-        end: () => undefined,
-      },
-    );
-    if (none && failure === "not-found") return "none";
-    if (failure && failure !== "not-found") return failure;
-    const digests = parseObjectDigests(Buffer.concat(parts), request.path);
+    const answer = await this.#readWhole(digestsPathOf(request.path), request.via, digestsBytesMax);
+    if (typeof answer === "number") return "none";
+    if ("failure" in answer) return answer;
+    const digests = parseObjectDigests(answer.bytes, request.path);
     // A server that answers 200 with its own page for every unknown name has no digests.
     if (!digests) return "none";
     return {
@@ -155,6 +137,43 @@ export class HttpUpstream implements Upstream {
       lastModifiedUnixMs: Number(digests.lastModifiedUnixMs),
       digests,
     };
+  }
+
+  /** A page of what an appliance holds: its first, or the one after `after`. */
+  async listHoldings(after: string, via: readonly string[]): Promise<HoldingsPage | UpstreamFailure> {
+    const answer = await this.#readWhole(after === "" ? holdingsPrefix.slice(0, -1) : holdingsPrefix + after, via, holdingsPageBytesMax);
+    if (typeof answer === "number") return { failure: "bad-status", detail: `it answers ${answer} when it is asked what it holds` };
+    if ("failure" in answer) return answer;
+    const page = parseHoldingsPage(answer.bytes.toString("utf8"));
+    return page ?? { failure: "bad-answer", detail: "its list of what it holds cannot be read" };
+  }
+
+  /** A body that is wanted whole; or the status with which it was refused, when that says nothing of how the server does. */
+  async #readWhole(path: string, via: readonly string[], bytesMax: number): Promise<{ bytes: Buffer } | number | UpstreamFailure> {
+    const parts: Buffer[] = [];
+    let bytes = 0;
+    let status = 0;
+    const failure = await this.#send(
+      "GET",
+      path,
+      via,
+      {},
+      {
+        start: (answer) => {
+          // Any server may refuse a name with a dot in front in its own way: only its own trouble is a failure.
+          status = answer.status;
+          return status >= 500 || status === 429 ? badStatus(answer) : status !== 200 ? "not-found" : undefined;
+        },
+        take: (part) => {
+          bytes += part.length;
+          parts.push(part);
+          return bytes > bytesMax ? { failure: "bad-answer", detail: `it sends more than ${bytesMax} bytes` } : undefined;
+        },
+        end: () => undefined,
+      },
+    );
+    if (failure === "not-found") return status;
+    return failure ?? { bytes: Buffer.concat(parts) };
   }
 
   async fetch(range: UpstreamRange): Promise<UpstreamFailure | "not-found" | undefined> {

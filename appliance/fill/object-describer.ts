@@ -91,7 +91,10 @@ export class ObjectDescriber {
    * Asks a source that need not be trusted what `wanted` is, and takes it over when the digests that it sends prove it: the tag is made from them.
    * Undefined when they do not, or when a later version is known.
    */
-  async learn(wanted: { path: string; etag: string; sizeBytes: number }, source: Upstream): Promise<ObjectRecord | undefined> {
+  async learn(
+    wanted: { path: string; etag: string; sizeBytes: number },
+    source: Pick<Upstream, "describe">,
+  ): Promise<ObjectRecord | undefined> {
     const { applianceId, hedgeAfterMs, index } = this.#options;
     const { path } = wanted;
     if (!isObjectPath(path)) return undefined;

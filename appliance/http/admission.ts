@@ -49,7 +49,7 @@ export class Admission {
     if (limiter === undefined && !clients.active) return undefined;
     const address = new Uint8Array(response.getRemoteAddress());
     if (clients.refuses(address)) return this.#count("client-refused");
-    if (limiter === undefined || clients.isUnlimited(address) || this.#isAppliance(request)) return undefined;
+    if (limiter === undefined || clients.isUnlimited(address) || this.isAppliance(request)) return undefined;
     const admitted = limiter.admit(address);
     if (typeof admitted === "string") return this.#count(admitted);
     this.#place = admitted;
@@ -79,7 +79,8 @@ export class Admission {
     });
   }
 
-  #isAppliance(request: HttpRequest): boolean {
+  /** Whether the request has a fill token that is right. */
+  isAppliance(request: HttpRequest): boolean {
     const { tokens } = this.#options;
     if (!tokens.active) return false;
     const fillToken = request.getHeader(fillTokenHeader);

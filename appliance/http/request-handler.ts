@@ -1,5 +1,6 @@
 // Answers one request after another: admission, token, object, conditions, ranges, body.
 import type { HttpRequest, HttpResponse } from "uWebSockets.js";
+import { holdingsPrefix, type HoldingsPage } from "../../fill-protocol/holdings-listing.js";
 import { digestsPrefix } from "../../fill-protocol/object-digests.js";
 import type { PlaybackClaims } from "../../fill-protocol/playback-token.js";
 import { applianceHeader, appliancePath, viaMax } from "../../fill-protocol/via-header.js";
@@ -35,8 +36,10 @@ const retryAfterSeconds = "1";
 const plainText = "text/plain; charset=utf-8";
 /** Fill requests are refused when so much of what the worker can take is in use: players go first. */
 const fillShareMax = 0.9;
-/** Paths of our own; the digests are the only ones that are served. */
+/** Paths of our own. */
 const reservedPrefix = ".millrace/";
+/** A path of an object has no slash at its end: the first page is asked for without it. */
+const holdingsPath = holdingsPrefix.slice(0, -1);
 
 export interface RequestHandlerOptions {
   /** What this appliance calls itself to others. */
@@ -56,6 +59,8 @@ export interface RequestHandlerOptions {
   /** Of these, by other appliances that fill. */
   fillRequestsMax: number;
   readAheadChunks: number;
+  /** A page of what is held, for neighbours; undefined: there is no such page. */
+  listHoldings: (after: string) => HoldingsPage | undefined;
   clients: ClientRules;
   /** Undefined: clients may take what they want. */
   limiter?: ClientLimiter | undefined;
@@ -129,6 +134,9 @@ export class RequestHandler {
       const refusal = this.#admission.refuseToken(response, request, token, path);
       if (refusal !== undefined) return this.#turnAway(response, 403, `Refused: ${refusal}`, headOnly);
       claims = this.#admission.lastClaims;
+      // Who may play one object need not know of all the others.
+      if (path.startsWith(holdingsPath) && !this.#admission.isAppliance(request))
+        return this.#turnAway(response, 403, "Refused: only an appliance may ask for that", headOnly);
     }
     if (this.#underWay >= requestsMax) return this.#turnAway(response, 503, "Too many requests are under way", headOnly);
     const exchange = new Exchange(response, request, { method: headOnly ? "HEAD" : "GET", path, place });
@@ -188,11 +196,25 @@ export class RequestHandler {
 
   #receiveReserved(exchange: Exchange): void {
     this.#options.faults?.[exchange.path]?.();
+    if (exchange.path.startsWith(holdingsPath)) return this.#answerHoldings(exchange);
     if (!exchange.path.startsWith(digestsPrefix)) return this.#fail(exchange, 404, "There is no such object");
     const path = exchange.path.slice(digestsPrefix.length);
     const object = this.#options.finder.findKnown(path);
     if (object) this.#answerDigests(exchange, object);
     else this.#ask(exchange, path, (found) => this.#answerDigests(exchange, found));
+  }
+
+  #answerHoldings(exchange: Exchange): void {
+    const page = this.#options.listHoldings(exchange.path.slice(holdingsPrefix.length));
+    if (!page) return this.#fail(exchange, 404, "There is no such page");
+    const { response } = exchange;
+    const body = JSON.stringify(page);
+    this.#book.countStatus(response, 200);
+    writePlainHead(response, 200, { contentType: "application/json" });
+    this.#sayClosing(response);
+    if (exchange.method === "GET") response.end(body);
+    else response.writeHeader("Content-Length", String(Buffer.byteLength(body))).endWithoutBody();
+    this.#finish(exchange);
   }
 
   /** Asks upstream what the object is, where this appliance fills; goes on with `answer`. */
