@@ -50,7 +50,8 @@ export const steadyState: FigureMaker = {
             resident.push((await appliance.memory()).anonymousBytes);
             figure.add("heap of the worker after each tenth", "bytes", least);
             figure.add("anonymous memory of the process after each tenth", "bytes", resident.at(-1)!);
-            least = Infinity;
+            // More tenths may have passed since the last look: then this one stands for them all.
+            least = heap;
             run.say(`${heaps.length} tenths`);
           }
           await new Promise((resolve) => setTimeout(resolve, run.quick ? 50 : lookEveryMs));
