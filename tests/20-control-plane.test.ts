@@ -223,6 +223,8 @@ test("the gateway answers titles, playback, fleet and pages, and refuses bad inp
     titleId: "one",
     name: "The one",
     durationSeconds: 60,
+    // Nobody said how it is encoded.
+    encodes: [],
     urls: [
       {
         applianceId: "near-box",
