@@ -166,7 +166,12 @@ export class ChunkStore {
     const weighed = open
       .filter(({ frames }) => frames < ofDiskMax)
       .map((batches) => ({ batches, uuid: batches.disk.uuid, weight: batches.disk.extentCount }));
-    for (const { batches } of orderDisks(weighed, objectKeyOf(chunk.object), chunk.chunk)) if (batches.give(chunk)) return;
+    for (const { batches } of orderDisks(weighed, objectKeyOf(chunk.object), chunk.chunk)) {
+      if (!batches.give(chunk)) continue;
+      // Before its share is full and chunks are turned away.
+      if (batches.frames * 2 >= ofDiskMax) batches.hurry();
+      return;
+    }
     this.#options.counters[counterPlace.chunksNotStored]!++;
     this.#letGo(chunk);
   }
