@@ -128,7 +128,11 @@ test("the index made anew from the slots after a kill holds at least what the ki
     const before = await openStorage({ folder });
     const held = new Set<string>();
     const served = new Set<string>();
-    for (const { path, objectKey } of before.index.heldVersions()) if (before.index.findObject(path)) served.add(objectKey.toString("hex"));
+    const pathOf = new Map<string, string>();
+    for (const { path, objectKey } of before.index.heldVersions()) {
+      pathOf.set(objectKey.toString("hex"), path);
+      if (before.index.findObject(path)) served.add(objectKey.toString("hex"));
+    }
     for (const { objectKey, chunk } of before.index.chunks())
       if (served.has(objectKey.toString("hex"))) held.add(`${objectKey.toString("hex")}:${chunk}`);
     await before.close();
@@ -140,7 +144,16 @@ test("the index made anew from the slots after a kill holds at least what the ki
     assert.deepEqual((await storage.check()).findings, []);
     const now = new Set<string>();
     for (const { objectKey, chunk } of storage.index.chunks()) now.add(`${objectKey.toString("hex")}:${chunk}`);
-    for (const one of held) assert.ok(now.has(one), `${one} was held before`);
+    // The kill may have come between a newer version's first slot and its commit: to a rebuild, which goes by slots, that version is the one.
+    const rebuilt = new Map([...storage.index.heldVersions()].map(({ path, objectKey }) => [path, objectKey.toString("hex")]));
+    for (const one of held) {
+      const key = one.split(":")[0]!;
+      const other = rebuilt.get(pathOf.get(key)!);
+      assert.ok(
+        now.has(one) || (other !== undefined && other !== key),
+        `${one} of ${pathOf.get(key)} was held before, and no newer version is`,
+      );
+    }
     await storage.close();
   }
 });
