@@ -4,13 +4,14 @@ import { join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { packageRoot, run } from "./run.mjs";
 
-const usage = `usage: npm test -- [--unit [--quick] | --system] [--only TEXT] [--strict]
+const usage = `usage: npm test -- [--unit [--quick] | --system] [--only TEXT] [--strict] [--again]
 
   --unit       only the unit tests beside the sources (a minute or two)
   --quick      of these all but *.slow.test.ts, on SQLite and in memory only, many files in one process (seconds)
   --system     only the whole-system tests in tests/ (minutes)
   --only TEXT  only test files whose path contains TEXT
-  --strict     a test that would skip because a program is missing (ffmpeg, chromium, …) fails instead`;
+  --strict     a test that would skip because a program is missing (ffmpeg, chromium, …) fails instead
+  --again      what fails is run once more (the unit tests, or one file of the others), four times at most, and named at the end`;
 
 let options;
 try {
@@ -21,6 +22,7 @@ try {
       system: { type: "boolean" },
       only: { type: "string" },
       strict: { type: "boolean" },
+      again: { type: "boolean" },
       help: { type: "boolean" },
     },
   }).values;
@@ -42,29 +44,48 @@ const system = all.filter((name) => name.startsWith("tests/"));
 const unit = options.quick
   ? gathered(all.filter((name) => !name.startsWith("tests/") && !name.endsWith(".slow.test.js")))
   : all.filter((name) => !name.startsWith("tests/"));
-const rounds = [];
-// Unit tests may share the processor; a whole-system test has the machine for itself.
-if (!options.system) rounds.push({ files: unit, concurrency: 2 });
-if (!options.unit && !options.quick) rounds.push({ files: system, concurrency: 1 });
-if (rounds.every((round) => round.files.length === 0)) {
+const groups = [
+  ...(options.system || unit.length === 0 ? [] : [unit]),
+  ...(options.unit || options.quick ? [] : system.map((name) => [name])),
+];
+if (groups.length === 0) {
   console.error(`Cannot test: no test file${options.only ? ` contains "${options.only}"` : ""}`);
   process.exit(2);
 }
 
 if (options.quick) process.env.MILLRACE_TESTS_QUICK = "1";
 if (options.strict) process.env.MILLRACE_TESTS_STRICT = "1";
-for (const { files, concurrency } of rounds) {
-  if (files.length === 0) continue;
+const runsAgainMax = 4;
+const [again, failed] = [[], []];
+for (const files of groups) {
+  if (await passes(files)) continue;
+  const what = files.length === 1 ? files[0] : "the unit tests";
+  if (options.again && again.length < runsAgainMax) {
+    console.log(`\nOnce more: ${what}\n`);
+    again.push(what);
+    if (await passes(files)) continue;
+  }
+  failed.push(what);
+}
+if (again.length > 0) console.log(`\nRun once more: ${again.join(", ")}`);
+if (failed.length > 0) {
+  console.log(`\nFailed: ${failed.join(", ")}`);
+  process.exit(1);
+}
+
+/** Unit tests may share the processor; a whole-system test has the machine for itself. */
+async function passes(files) {
   try {
     await run(process.execPath, [
       "--enable-source-maps",
       "--test",
-      `--test-concurrency=${concurrency}`,
+      "--test-concurrency=2",
       "--test-reporter=spec",
       ...files.map((name) => relative(packageRoot, join(compiled, name))),
     ]);
+    return true;
   } catch {
-    process.exit(1);
+    return false;
   }
 }
 
