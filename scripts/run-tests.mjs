@@ -73,13 +73,13 @@ if (failed.length > 0) {
   process.exit(1);
 }
 
-/** Unit tests may share the processor; a whole-system test has the machine for itself. */
+/** Unit tests may share the processor, the quick ones mostly wait; a whole-system test has the machine for itself. */
 async function passes(files) {
   try {
     await run(process.execPath, [
       "--enable-source-maps",
       "--test",
-      "--test-concurrency=2",
+      `--test-concurrency=${options.quick ? 4 : 2}`,
       "--test-reporter=spec",
       ...files.map((name) => relative(packageRoot, join(compiled, name))),
     ]);
